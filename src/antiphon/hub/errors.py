@@ -1,0 +1,359 @@
+"""
+Every error that a caller can meet, as one tree.
+
+Each class is one row: HTTP status, OpenAI ``type`` and ``code``, whose fault it is, and whether trying again can
+help. Adapters translate foreign exceptions into these at their edge; the server renders them as OpenAI's envelope.
+A message says what was wrong, with which value, and what to do. It never holds a secret or stored content.
+
+    AntiphonError
+    ├── ClientError                          the caller has to change something
+    │   ├── InvalidRequest               400
+    │   │   ├── UnsupportedParameter     400  unsupported_parameter
+    │   │   ├── PreviousResponseNotFound 400  previous_response_not_found
+    │   │   ├── NotContinuable           400  previous_response_not_continuable
+    │   │   └── ConversationLocked       400  conversation_locked          (retry helps)
+    │   ├── Forbidden                    403
+    │   ├── NotFound                     404
+    │   │   ├── ResponseNotFound
+    │   │   ├── ConversationNotFound
+    │   │   ├── ItemNotFound
+    │   │   └── ModelNotFound                 model_not_found
+    │   ├── MethodNotAllowed             405
+    │   ├── PayloadTooLarge              413  request_too_large
+    │   └── UnsupportedMediaType         415
+    ├── UpstreamError                        the model server behind us failed
+    │   ├── UpstreamUnreachable          502  upstream_unreachable         (retry helps)
+    │   ├── UpstreamTimeout              504  upstream_timeout             (retry helps)
+    │   ├── UpstreamUnavailable          503  upstream_unavailable         (retry helps)
+    │   ├── UpstreamRateLimited          429  rate_limit_exceeded          (retry helps)
+    │   ├── UpstreamAuthentication       502  upstream_authentication_failed
+    │   ├── UpstreamRefused              400  (the upstream's own reason)
+    │   └── UpstreamBroken               502  upstream_broken
+    └── GatewayError                         our own fault
+        ├── StoreUnavailable             503  store_unavailable            (retry helps)
+        ├── StoreCorrupt                 500  store_corrupt
+        ├── StoreConflict                409  store_conflict
+        │   ├── BaseErased                    base_erased
+        │   └── LeaseLost                     lease_lost
+        ├── StreamOrderViolation         500  stream_order_violation
+        ├── ResponseTooLarge             500  response_too_large
+        └── ShuttingDown                 503  shutting_down                (retry helps)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+__all__ = [
+    "AntiphonError",
+    "BaseErased",
+    "ClientError",
+    "ConversationLocked",
+    "ConversationNotFound",
+    "Fault",
+    "Forbidden",
+    "GatewayError",
+    "InvalidRequest",
+    "ItemNotFound",
+    "LeaseLost",
+    "MethodNotAllowed",
+    "ModelNotFound",
+    "NotContinuable",
+    "NotFound",
+    "PayloadTooLarge",
+    "PreviousResponseNotFound",
+    "ResponseNotFound",
+    "ResponseTooLarge",
+    "ShuttingDown",
+    "StoreConflict",
+    "StoreCorrupt",
+    "StoreUnavailable",
+    "StreamOrderViolation",
+    "UnsupportedMediaType",
+    "UnsupportedParameter",
+    "UpstreamAuthentication",
+    "UpstreamBroken",
+    "UpstreamError",
+    "UpstreamRateLimited",
+    "UpstreamRefused",
+    "UpstreamTimeout",
+    "UpstreamUnavailable",
+    "UpstreamUnreachable",
+]
+
+Fault = Literal["client", "upstream", "gateway"]
+
+
+class AntiphonError(Exception):
+    """
+    The root of the tree.
+
+    Attributes:
+        message: For the caller, in one or two sentences.
+        param: The request field at fault, as a path such as ``input[2].content``.
+        code: OpenAI's machine-readable code, where there is one.
+        retry_after_s: When trying again makes sense, where that is known.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+    fault: ClassVar[Fault] = "gateway"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code if code is not None else self.default_code
+        self.retry_after_s = retry_after_s
+
+    @property
+    def http_status(self) -> int:
+        """The status of the HTTP answer."""
+        return self.status
+
+    @property
+    def error_type(self) -> str:
+        """The ``type`` of OpenAI's envelope."""
+        return self.type
+
+    def envelope(self) -> dict[str, dict[str, str | None]]:
+        """OpenAI's error body: ``{"error": {"message", "type", "param", "code"}}``."""
+        return {
+            "error": {"message": self.message, "type": self.error_type, "param": self.param, "code": self.code}
+        }
+
+
+class ClientError(AntiphonError):
+    """The caller has to change the request."""
+
+    status = 400
+    type = "invalid_request_error"
+    fault = "client"
+
+
+class InvalidRequest(ClientError):
+    """The request breaks a rule of the API; ``param`` names the field."""
+
+
+class UnsupportedParameter(InvalidRequest):
+    """A field that is valid in the API and that this gateway, or the chosen upstream, cannot honour."""
+
+    default_code = "unsupported_parameter"
+
+
+class PreviousResponseNotFound(InvalidRequest):
+    """``previous_response_id`` names nothing that this tenant has."""
+
+    default_code = "previous_response_not_found"
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(f"Previous response with id '{response_id}' not found.", param="previous_response_id")
+
+
+class NotContinuable(InvalidRequest):
+    """The parent exists and cannot be continued: it is still running, or it failed."""
+
+    default_code = "previous_response_not_continuable"
+
+    def __init__(self, response_id: str, status: str) -> None:
+        remedy = "Wait until it has ended" if status in ("queued", "in_progress") else "Continue from the turn before it"
+        super().__init__(
+            f"Previous response with id '{response_id}' cannot be continued because its status is '{status}'. {remedy}.",
+            param="previous_response_id",
+        )
+
+
+class ConversationLocked(InvalidRequest):
+    """Another turn holds the conversation. Retrying in a few seconds helps."""
+
+    default_code = "conversation_locked"
+    retryable = True
+
+    def __init__(self, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(
+            "Another process is currently operating on this conversation. Please retry in a few seconds.",
+            param="conversation",
+            retry_after_s=retry_after_s,
+        )
+
+
+class Forbidden(ClientError):
+    """The caller may not do this from where it stands (a foreign Host or Origin)."""
+
+    status = 403
+
+
+class NotFound(ClientError):
+    """An id or a path that names nothing the caller may see."""
+
+    status = 404
+
+
+class ResponseNotFound(NotFound):
+    """No such response for this tenant: never existed, was deleted, has expired or belongs to somebody else."""
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(f"Response with id '{response_id}' not found.")
+
+
+class ConversationNotFound(NotFound):
+    """No such conversation for this tenant."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(f"Conversation with id '{conversation_id}' not found.")
+
+
+class ItemNotFound(NotFound):
+    """No such item for this tenant, or not in the conversation that was named."""
+
+
+class ModelNotFound(NotFound):
+    """No upstream serves this model."""
+
+    default_code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model `{model}` does not exist or you do not have access to it.")
+
+
+class MethodNotAllowed(ClientError):
+    """The path exists, the method does not."""
+
+    status = 405
+
+
+class PayloadTooLarge(ClientError):
+    """The body is over a limit; the message names the limit."""
+
+    status = 413
+    default_code = "request_too_large"
+
+
+class UnsupportedMediaType(ClientError):
+    """The body is not JSON, or carries a content encoding that is not supported."""
+
+    status = 415
+
+
+class UpstreamError(AntiphonError):
+    """The model server failed. ``stage`` in the message says where; a credential is never in it."""
+
+    status = 502
+    fault = "upstream"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection: refused, unknown host, TLS failure, or closed before a byte was answered."""
+
+    default_code = "upstream_unreachable"
+    retryable = True
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not connect, answer or go on in time."""
+
+    status = 504
+    default_code = "upstream_timeout"
+    retryable = True
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The upstream answered with a server error or said that it is overloaded."""
+
+    status = 503
+    default_code = "upstream_unavailable"
+    retryable = True
+
+
+class UpstreamRateLimited(UpstreamError):
+    """The upstream answered 429. ``retry_after_s`` is what it asked for."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+    retryable = True
+
+
+class UpstreamAuthentication(UpstreamError):
+    """The upstream refused the gateway's credential. The operator has to mend it, not the caller."""
+
+    default_code = "upstream_authentication_failed"
+
+
+class UpstreamRefused(UpstreamError):
+    """The upstream called the request invalid; its reason is in the message."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class UpstreamBroken(UpstreamError):
+    """The upstream's answer is not what its dialect allows: malformed, truncated, or of the wrong type."""
+
+    default_code = "upstream_broken"
+
+
+class GatewayError(AntiphonError):
+    """Our own fault."""
+
+
+class StoreUnavailable(GatewayError):
+    """The session store cannot be reached, is full or read-only. Nothing was stored."""
+
+    status = 503
+    default_code = "store_unavailable"
+    retryable = True
+
+
+class StoreCorrupt(GatewayError):
+    """A history has a gap or a payload cannot be opened. Never answered with a shortened history."""
+
+    default_code = "store_corrupt"
+
+
+class StoreConflict(GatewayError):
+    """Something changed between resolve and commit. Nothing was stored."""
+
+    status = 409
+    default_code = "store_conflict"
+
+
+class BaseErased(StoreConflict):
+    """The history that this turn stands on was erased while it ran."""
+
+    default_code = "base_erased"
+
+
+class LeaseLost(StoreConflict):
+    """The conversation's lease passed to somebody else while this turn ran, or the conversation was deleted."""
+
+    default_code = "lease_lost"
+
+
+class StreamOrderViolation(GatewayError):
+    """A provider emitted events in an order that the Responses stream does not allow."""
+
+    default_code = "stream_order_violation"
+
+
+class ResponseTooLarge(GatewayError):
+    """The answer grew over ``max_response_bytes``."""
+
+    default_code = "response_too_large"
+
+
+class ShuttingDown(GatewayError):
+    """The gateway drains and takes no new turns."""
+
+    status = 503
+    default_code = "shutting_down"
+    retryable = True

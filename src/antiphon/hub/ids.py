@@ -1,0 +1,114 @@
+"""
+Minting and reading ids.
+
+Wire form: ``<prefix>_`` and 50 lower-case hex digits: 16 of the *family* (the first log of a chain or conversation,
+inherited by its forks), 2 of version, 8 of creation time (seconds), 24 random. The family is a hint for locality;
+what is looked up is always (tenant, id). Clients test the prefixes, so they are fixed by the item's type.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import NewType
+
+__all__ = ["Family", "IdFactory", "ItemId", "LogId", "TenantId", "family_of", "prefix_of_item"]
+
+TenantId = NewType("TenantId", str)
+Family = NewType("Family", str)
+ItemId = NewType("ItemId", str)
+LogId = NewType("LogId", int)
+
+_VERSION = "00"
+_ID = re.compile(r"[a-z]+_([0-9a-f]{16})[0-9a-f]{34}\Z")
+
+_ITEM_PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "function_call_output": "fc",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "compaction": "cmp",
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+    "code_interpreter_call": "ci",
+    "image_generation_call": "ig",
+    "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp",
+    "mcp_approval_request": "mcpr",
+    "mcp_approval_response": "mcpr",
+    "tool_search_call": "tsc",
+    "tool_search_output": "tso",
+    "shell_call": "sh",
+    "shell_call_output": "sho",
+    "local_shell_call": "lsh",
+    "local_shell_call_output": "lsho",
+    "apply_patch_call": "apc",
+    "apply_patch_call_output": "apco",
+    "computer_call": "cu",
+    "computer_call_output": "cuo",
+}
+
+
+def prefix_of_item(item_type: str) -> str:
+    """The id prefix of an item type; ``item`` for types that this version does not know."""
+    return _ITEM_PREFIXES.get(item_type, "item")
+
+
+def family_of(object_id: str) -> Family | None:
+    """The family that an id of our own form names, or None for any other string."""
+    match = _ID.match(object_id)
+    return Family(match.group(1)) if match else None
+
+
+class IdFactory:
+    """
+    Mints every id of one gateway.
+
+    Args:
+        random_bytes: Source of randomness; a test passes a counting one.
+        clock: Seconds since the epoch, UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._random_bytes = random_bytes
+        self._clock = clock
+
+    def family(self) -> Family:
+        """A new family, for a turn or a conversation that stands on nothing."""
+        return Family(self._random_bytes(8).hex())
+
+    def log(self) -> LogId:
+        """A new log id: a random signed 64-bit integer, so that replicas need no counter between them."""
+        return LogId(int.from_bytes(self._random_bytes(8), "big", signed=True))
+
+    def response(self, family: Family) -> str:
+        """A response id in *family*."""
+        return self._mint("resp", family)
+
+    def conversation(self, family: Family) -> str:
+        """A conversation id in *family*."""
+        return self._mint("conv", family)
+
+    def item(self, item_type: str, family: Family) -> ItemId:
+        """An item id in *family* with the prefix of *item_type*."""
+        return ItemId(self._mint(prefix_of_item(item_type), family))
+
+    def call(self) -> str:
+        """A ``call_id``: the token that ties a tool's output to its call, here and at the upstream."""
+        return "call_" + self._random_bytes(12).hex()
+
+    def request(self) -> str:
+        """A request id for ``x-request-id``."""
+        return "req_" + self._random_bytes(16).hex()
+
+    def _mint(self, prefix: str, family: Family) -> str:
+        return f"{prefix}_{family}{_VERSION}{int(self._clock()) & 0xFFFFFFFF:08x}{self._random_bytes(12).hex()}"

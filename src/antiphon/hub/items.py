@@ -1,0 +1,67 @@
+"""
+Items: the unit of everything that is stored and replayed.
+
+An item's body is the JSON object that clients see. Fields and types that this version does not know ride along
+untouched. What only one provider understands is kept beside the body (``private``) and goes back to that provider
+alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from antiphon.hub.ids import ItemId
+
+__all__ = [
+    "CALL_TYPES",
+    "OUTPUT_TYPES",
+    "Item",
+    "JsonObject",
+    "Private",
+    "is_cut_off_call",
+]
+
+JsonObject = dict[str, Any]
+
+# Item types that wait for an answer of the client, with the type of that answer. Both carry `call_id`.
+CALL_TYPES = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+    "shell_call": "shell_call_output",
+    "local_shell_call": "local_shell_call_output",
+    "apply_patch_call": "apply_patch_call_output",
+    "computer_call": "computer_call_output",
+}
+OUTPUT_TYPES = {output: call for call, output in CALL_TYPES.items()}
+
+
+class Private(msgspec.Struct, frozen=True):
+    """What one provider needs back and nobody else may see: a thinking signature, the name of its reasoning field."""
+
+    provider: str
+    account: str
+    data: JsonObject
+
+
+class Item(msgspec.Struct, frozen=True):
+    """
+    One entry of context.
+
+    Attributes:
+        id: Ours, unique within the tenant. The same as ``body["id"]``.
+        type: The same as ``body["type"]``.
+        body: What clients see. Never changed after construction.
+        private: See :class:`Private`; None for nearly all items.
+    """
+
+    id: ItemId
+    type: str
+    body: JsonObject
+    private: Private | None = None
+
+
+def is_cut_off_call(body: JsonObject) -> bool:
+    """Whether a tool call was cut off before its arguments were whole: it stays on its response and is not replayed."""
+    return body["type"] in CALL_TYPES and body.get("status") == "incomplete"

@@ -1,0 +1,86 @@
+"""
+A turn's request, decoded: what a client asked for, in the hub's words and without any dialect.
+
+Formats make these; nothing downstream looks at the client's bytes again. Every field is the API's own
+(``POST /v1/responses``); null and absent mean the same and arrive here as the default.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from antiphon.hub.items import Item, JsonObject
+
+__all__ = ["ModelCall", "OnDisconnect", "TurnRequest"]
+
+OnDisconnect = Literal["cancel", "continue"]
+
+
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One decoded request.
+
+    Attributes:
+        input: Input items in order, in their full form (an easy message or a string has become a ``message`` item
+            with content parts). An item has an ``id`` only if the client sent one. ``item_reference`` items are kept
+            as such until the sessions layer resolves them.
+        conversation: The id alone, whichever form the client used.
+        text: ``{"format": {...}, "verbosity": ...}``, defaults filled in.
+        reasoning: ``{"effort": ..., "summary": ..., ...}``; only what the client sent.
+        tools: As sent, with the API's defaults filled in (``strict``, ``description``, ``parameters``).
+        not_applied: Accepted fields that have no effect with this upstream, by name; reported in a header.
+    """
+
+    model: str
+    input: tuple[JsonObject, ...] = ()
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    conversation: str | None = None
+    store: bool = True
+    stream: bool = False
+    include: frozenset[str] = frozenset()
+    include_obfuscation: bool = True
+    tools: tuple[JsonObject, ...] = ()
+    tool_choice: str | JsonObject = "auto"
+    parallel_tool_calls: bool = True
+    max_tool_calls: int | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    text: JsonObject = msgspec.field(default_factory=lambda: {"format": {"type": "text"}, "verbosity": "medium"})
+    reasoning: JsonObject = msgspec.field(default_factory=dict)
+    truncation: str = "disabled"
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    service_tier: str | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    not_applied: tuple[str, ...] = ()
+
+
+class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One question to one model: what a provider turns into an upstream request.
+
+    Attributes:
+        model: The upstream's own name of the model.
+        account: The configured name of the upstream; private item data goes back only where it came from.
+        items: The whole context, oldest first: history, then the turn's own input.
+        input_start: How many of *items* are history.
+        request: The client's settings.
+        stream: Whether to ask for a stream. Independent of what the client gets.
+    """
+
+    model: str
+    account: str
+    items: tuple[Item, ...]
+    input_start: int
+    request: TurnRequest
+    stream: bool
+

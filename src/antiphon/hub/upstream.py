@@ -1,0 +1,174 @@
+"""
+The two protocols towards an upstream: what it speaks (:class:`Provider`) and how bytes get there (:class:`Transport`).
+
+A provider does no I/O: it has no client, no clock, no key and awaits nothing. A transport knows nothing of what it
+carries. Both are chosen by the composition root and meet in the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from antiphon.hub.errors import UpstreamError
+from antiphon.hub.events import Event, OtherEvent, ReplyEnd
+from antiphon.hub.ids import Family, IdFactory
+from antiphon.hub.items import JsonObject
+from antiphon.hub.turn import ModelCall
+
+__all__ = ["Provider", "ReplyDecoder", "ReplyEvent", "Transport", "UpstreamReply", "UpstreamRequest"]
+
+ReplyEvent = Event | OtherEvent | ReplyEnd
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One HTTP request to an upstream, without its credential.
+
+    Attributes:
+        path: Relative to the upstream's base URL, with a leading slash.
+        body: JSON bytes; empty for GET.
+        not_applied: Fields of the client's request that this dialect has no words for and that change nothing in what
+            the model says (by name, for the answer's header).
+    """
+
+    method: str = "POST"
+    path: str
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+    stream: bool = False
+    not_applied: tuple[str, ...] = ()
+
+
+class ReplyDecoder(Protocol):
+    """Turns one reply's bytes into events. One instance per attempt."""
+
+    def feed(self, block: bytes) -> Sequence[ReplyEvent]:
+        """
+        Take bytes of a streamed reply as they came, cut anywhere.
+
+        Raises:
+            UpstreamError: The stream is malformed, or the upstream reported an error in it.
+        """
+        ...
+
+    def finish(self) -> Sequence[ReplyEvent]:
+        """
+        The connection ended. Returns what was still held back.
+
+        Raises:
+            UpstreamBroken: The dialect's end was not seen, so the reply is not whole.
+        """
+        ...
+
+    def whole(self, body: bytes) -> Sequence[ReplyEvent]:
+        """
+        Decode a reply that came in one piece, as the events that a stream of it would have given.
+
+        Raises:
+            UpstreamError: The body is not a reply of this dialect.
+        """
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the dialect's end was seen; whatever follows is ignored."""
+        ...
+
+
+class Provider(Protocol):
+    """
+    A dialect that an upstream speaks.
+
+    Attributes:
+        dialect: Its name in the configuration, such as ``openai_chat``.
+    """
+
+    @property
+    def dialect(self) -> str: ...
+
+    def encode(self, call: ModelCall) -> UpstreamRequest:
+        """
+        Write a call as this dialect's request.
+
+        Raises:
+            UnsupportedParameter: Something that the call asks for cannot be said in this dialect; names it.
+        """
+        ...
+
+    def decoder(self, call: ModelCall, ids: IdFactory, family: Family) -> ReplyDecoder:
+        """A decoder for the reply to *call*. Item ids are minted in *family*."""
+        ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
+        """Translate an answer that is not 2xx. Header names are lower-case."""
+        ...
+
+    def list_models(self) -> UpstreamRequest:
+        """The request that lists the upstream's models."""
+        ...
+
+    def decode_models(self, body: bytes) -> list[JsonObject]:
+        """
+        Model objects ``{"id", "object": "model", "created", "owned_by"}`` of an answer to :meth:`list_models`.
+
+        Raises:
+            UpstreamBroken: The body is not a list of models.
+        """
+        ...
+
+
+class UpstreamReply(Protocol):
+    """An upstream's answer whose body has not been read. Must be closed on every path."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header names in lower case."""
+        ...
+
+    async def read_block(self) -> bytes:
+        """
+        The bytes that have arrived, waiting for at least one. ``b""`` when the body has ended as HTTP says it should.
+
+        Raises:
+            UpstreamTimeout: Nothing came for the upstream's idle time.
+            UpstreamBroken: The connection broke before the body's end.
+        """
+        ...
+
+    async def read_all(self, limit_bytes: int) -> bytes:
+        """
+        The rest of the body.
+
+        Raises:
+            UpstreamBroken: It is longer than *limit_bytes*, or the connection broke.
+            UpstreamTimeout: Nothing came for the upstream's idle time.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back, or drop it if the body has not ended: that is what stops the upstream's work."""
+        ...
+
+
+class Transport(Protocol):
+    """The way to one upstream: base URL, credential and time-outs are its own."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """
+        Send and wait for the answer's status line and headers. No retries and no redirects.
+
+        Raises:
+            UpstreamUnreachable: No connection, or it broke before anything was answered.
+            UpstreamTimeout: Connecting or the first byte took too long.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        ...

@@ -1,0 +1,258 @@
+"""
+The protocol of a session store: what every backend promises, whatever it is made of.
+
+Methods that touch data exist on a tenant's own object only. A store never sees content: payloads are opaque bytes. Every
+method is atomic, and what it acknowledged survives the death of the process. The shared suite
+(:mod:`antiphon.testing.store_suite`) says in code what these docstrings say in words; a backend passes all of it.
+
+Rules that hold everywhere:
+
+- *View.* A head (log, position, epoch) shows the log's own items up to the position and, below the log's first position,
+  its base as of the fork's birth. An item is hidden if a removal in a log on that path names it, with an epoch not
+  later than the one that the path has for that log.
+- *Erasing.* Content goes when nothing can reach it any more: no response (its own items, and the view below its first
+  position), no live conversation, no fork's base that is itself reachable, no reference. A log's length never shrinks and
+  positions are never reused. An erased item in the middle of a live view keeps its position, with id and payload None.
+- *Expired* responses are unknown at once, whether or not the sweeper has been there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from antiphon.hub.ids import TenantId
+from antiphon.sessions.records import (
+    Committed,
+    Conversation,
+    Entry,
+    History,
+    ItemPage,
+    Lease,
+    NewConversation,
+    NewTurn,
+    Page,
+    ResponseHead,
+    StoredItem,
+    StoredSession,
+)
+
+__all__ = ["SessionStore", "TenantStore"]
+
+
+class TenantStore(Protocol):
+    """One tenant's data. Nothing of another tenant can be reached through it."""
+
+    # The four named operations.
+
+    async def get_by_response_id(self, response_id: str) -> StoredSession | None:
+        """The stored turn, or None."""
+        ...
+
+    async def get_by_conversation_id(self, conversation_id: str) -> list[StoredSession]:
+        """All stored turns of a conversation, oldest first by (``created_at``, ``insertion_index``)."""
+        ...
+
+    async def put_session(self, session: StoredSession) -> StoredSession:
+        """
+        Insert or replace a stored turn with its items. A wrapper around the one commit.
+
+        It attaches at ``session.head``, else after ``previous_response_id``, else at the end of ``conversation_id`` (by
+        hand, so no lease is needed, but a running turn's lease is respected), else to a new log. Replacing keeps the
+        ``insertion_index``; the old turn's items are removed from a conversation's view and erased if nothing else
+        reaches them.
+
+        Returns:
+            The turn as it is now stored, with positions, ``insertion_index`` and the clamped ``created_at``.
+
+        Raises:
+            PreviousResponseNotFound: The parent is unknown.
+            ConversationNotFound: The conversation is unknown.
+            ConversationLocked: A turn holds the conversation.
+            StoreConflict: An item id is in use by another item.
+        """
+        ...
+
+    async def delete_session(self, response_id: str) -> None:
+        """Remove a turn. Removing what is not there is not an error."""
+        ...
+
+    # Turns.
+
+    async def read_head(self, response_id: str) -> ResponseHead | None:
+        """Where a response ends, without its items. One statement."""
+        ...
+
+    async def read_history_after(self, response_id: str) -> History | None:
+        """The view that a turn after this response stands on, or None if the response is unknown. One statement."""
+        ...
+
+    async def read_history_of(self, conversation_id: str) -> History | None:
+        """The view of a conversation's present items, or None if it is unknown. One statement."""
+        ...
+
+    async def find_items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Items of this tenant by id, unknown ones absent. One statement."""
+        ...
+
+    async def commit(self, turn: NewTurn) -> Committed:
+        """
+        Store a finished turn: items, response, head and usage in one transaction that is durable when this returns.
+
+        Appends to the log of ``turn.attach`` if that is a chain that still ends there, else opens a log whose base is the
+        head. A turn with a lease goes to the end of its conversation's log. A turn without entries opens no log when it
+        has something to stand on.
+
+        Raises:
+            BaseErased: The items that the turn stands on are gone, or a reference points at nothing.
+            LeaseLost: The conversation is gone, or its lease belongs to somebody else.
+            StoreConflict: The response id, or an item id, is in use.
+            StoreUnavailable: The transaction could not be made durable. Nothing is stored.
+        """
+        ...
+
+    async def delete_response(self, response_id: str) -> bool:
+        """Make a response unknown and erase what nothing else reaches. False if it was not there."""
+        ...
+
+    async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
+        """
+        What the model saw: the history as of the epoch that the turn saw, then the turn's own input.
+
+        Returns:
+            None if the response is unknown.
+
+        Raises:
+            ItemNotFound: ``page.after`` is not among these items.
+        """
+        ...
+
+    # Conversations.
+
+    async def create_conversation(self, conversation: NewConversation) -> Conversation:
+        """
+        Create a conversation with its first items.
+
+        Raises:
+            StoreConflict: An id is in use.
+        """
+        ...
+
+    async def read_conversation(self, conversation_id: str) -> Conversation | None:
+        """The conversation, or None."""
+        ...
+
+    async def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
+        """Replace the payload. Needs no lease: it changes no item. None if the conversation is unknown."""
+        ...
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        """
+        Make a conversation unknown. Its responses stay readable; items that nothing else reaches are erased.
+
+        A turn that runs in it fails at its commit. False if it was not there.
+        """
+        ...
+
+    async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
+        """
+        The conversation's present items; None if it is unknown.
+
+        Raises:
+            ItemNotFound: ``page.after`` is not among these items.
+        """
+        ...
+
+    async def read_conversation_item(self, conversation_id: str, item_id: str) -> StoredItem | None:
+        """
+        One present item of a conversation, or None if it has no such item.
+
+        Raises:
+            ConversationNotFound: The conversation is unknown.
+        """
+        ...
+
+    async def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
+        """
+        Add items by hand at the end.
+
+        Raises:
+            ConversationNotFound: The conversation is unknown.
+            ConversationLocked: A turn holds it.
+            StoreConflict: An item id is in use.
+            BaseErased: A reference points at nothing.
+        """
+        ...
+
+    async def remove_item(self, conversation_id: str, item_id: str) -> bool:
+        """
+        Hide an item from the conversation from now on; forks and earlier responses keep it. False if it has none such.
+
+        Raises:
+            ConversationNotFound: The conversation is unknown.
+            ConversationLocked: A turn holds it.
+        """
+        ...
+
+    # Leases.
+
+    async def acquire_lease(self, conversation_id: str, holder: str, ttl_s: float) -> Lease:
+        """
+        Take a conversation for one turn.
+
+        Raises:
+            ConversationNotFound: The conversation is unknown.
+            ConversationLocked: Somebody else's lease has not run out.
+        """
+        ...
+
+    async def renew_lease(self, lease: Lease, ttl_s: float) -> bool:
+        """Keep a lease. False if it is no longer ours."""
+        ...
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give a lease back. A lease that is no longer ours is left alone."""
+        ...
+
+
+class SessionStore(Protocol):
+    """A backend. ``open`` before use, ``close`` after it; both may be called from any running event loop."""
+
+    async def open(self) -> None:
+        """
+        Make ready: create or migrate the schema.
+
+        Raises:
+            StoreUnavailable: It cannot be opened, or its schema is newer than this software knows.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of files and connections."""
+        ...
+
+    async def ping(self) -> None:
+        """
+        Answer if the store can serve.
+
+        Raises:
+            StoreUnavailable: It cannot.
+        """
+        ...
+
+    def for_tenant(self, tenant: TenantId) -> TenantStore:
+        """The only object that can touch *tenant*'s data."""
+        ...
+
+    async def sweep(self, limit: int = 500) -> int:
+        """Erase at most *limit* expired responses of all tenants, in one small transaction. Returns how many went."""
+        ...
+
+    async def check(self) -> list[str]:
+        """
+        Verify the whole store: positions without gaps, bases and references that exist, whole turns, nothing unreachable.
+
+        Returns:
+            One line for each problem; empty if it is sound.
+        """
+        ...
