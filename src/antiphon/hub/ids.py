@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable
 from typing import NewType
 
@@ -69,16 +68,11 @@ class IdFactory:
     Mints every id of one gateway.
 
     Args:
-        random_bytes: Source of randomness; a test passes a counting one.
         clock: Seconds since the epoch, UTC.
+        random_bytes: Source of randomness; a test passes a counting one.
     """
 
-    def __init__(
-        self,
-        *,
-        random_bytes: Callable[[int], bytes] = os.urandom,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._random_bytes = random_bytes
         self._clock = clock
 
