@@ -127,9 +127,7 @@ class AntiphonError(Exception):
 
     def envelope(self) -> dict[str, dict[str, str | None]]:
         """OpenAI's error body: ``{"error": {"message", "type", "param", "code"}}``."""
-        return {
-            "error": {"message": self.message, "type": self.error_type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.error_type, "param": self.param, "code": self.code}}
 
 
 class ClientError(AntiphonError):
@@ -165,7 +163,9 @@ class NotContinuable(InvalidRequest):
     default_code = "previous_response_not_continuable"
 
     def __init__(self, response_id: str, status: str) -> None:
-        remedy = "Wait until it has ended" if status in ("queued", "in_progress") else "Continue from the turn before it"
+        remedy = (
+            "Wait until it has ended" if status in ("queued", "in_progress") else "Continue from the turn before it"
+        )
         super().__init__(
             f"Previous response with id '{response_id}' cannot be continued because its status is '{status}'. {remedy}.",
             param="previous_response_id",

@@ -83,4 +83,3 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     input_start: int
     request: TurnRequest
     stream: bool
-

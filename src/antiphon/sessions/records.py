@@ -46,7 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The root of the records below: immutable, built by keyword."""
 
 
-class Head(Record, frozen=True):
+class Head(Record, frozen=True, kw_only=True):
     """
     Where a turn attaches.
 
@@ -61,7 +61,7 @@ class Head(Record, frozen=True):
     epoch: int = 0
 
 
-class NewItem(Record, frozen=True):
+class NewItem(Record, frozen=True, kw_only=True):
     """
     An item to be stored.
 
@@ -76,7 +76,7 @@ class NewItem(Record, frozen=True):
     left_out: bool = False
 
 
-class Reference(Record, frozen=True):
+class Reference(Record, frozen=True, kw_only=True):
     """An entry that points at an item where it stands already."""
 
     id: ItemId
@@ -85,7 +85,7 @@ class Reference(Record, frozen=True):
 Entry = NewItem | Reference
 
 
-class StoredItem(Record, frozen=True):
+class StoredItem(Record, frozen=True, kw_only=True):
     """
     An item as a log shows it. A reference shows the id, type and payload of what it points at.
 
@@ -103,7 +103,7 @@ class StoredItem(Record, frozen=True):
     removed: bool = False
 
 
-class Lease(Record, frozen=True):
+class Lease(Record, frozen=True, kw_only=True):
     """
     The right to add to a conversation.
 
@@ -117,7 +117,7 @@ class Lease(Record, frozen=True):
     epoch: int
 
 
-class NewTurn(Record, frozen=True):
+class NewTurn(Record, frozen=True, kw_only=True):
     """
     A finished turn, to be committed whole or not at all.
 
@@ -154,7 +154,7 @@ class NewTurn(Record, frozen=True):
     payload: bytes
 
 
-class Committed(Record, frozen=True):
+class Committed(Record, frozen=True, kw_only=True):
     """
     What a commit decided.
 
@@ -169,7 +169,7 @@ class Committed(Record, frozen=True):
     insertion_index: int
 
 
-class StoredSession(Record, frozen=True):
+class StoredSession(Record, frozen=True, kw_only=True):
     """
     One stored turn.
 
@@ -206,7 +206,7 @@ class StoredSession(Record, frozen=True):
     first_position: int = 0
 
 
-class ResponseHead(Record, frozen=True):
+class ResponseHead(Record, frozen=True, kw_only=True):
     """Where a stored response ends and whether it may be continued; read without its items."""
 
     response_id: str
@@ -216,7 +216,7 @@ class ResponseHead(Record, frozen=True):
     conversation_id: str | None
 
 
-class History(Record, frozen=True):
+class History(Record, frozen=True, kw_only=True):
     """
     Everything that a continuation stands on.
 
@@ -235,7 +235,7 @@ class History(Record, frozen=True):
     last_created_at: int = 0
 
 
-class NewConversation(Record, frozen=True):
+class NewConversation(Record, frozen=True, kw_only=True):
     """A conversation to be created, with its first items. *payload* holds the metadata."""
 
     id: str
@@ -245,7 +245,7 @@ class NewConversation(Record, frozen=True):
     entries: tuple[Entry, ...] = ()
 
 
-class Conversation(Record, frozen=True):
+class Conversation(Record, frozen=True, kw_only=True):
     """A stored conversation. *head* is its present end."""
 
     id: str
@@ -255,7 +255,7 @@ class Conversation(Record, frozen=True):
     head: Head
 
 
-class Page(Record, frozen=True):
+class Page(Record, frozen=True, kw_only=True):
     """
     Which part of a list is asked for.
 
@@ -268,7 +268,7 @@ class Page(Record, frozen=True):
     after: str | None = None
 
 
-class ItemPage(Record, frozen=True):
+class ItemPage(Record, frozen=True, kw_only=True):
     """One page of a list of items; removed, left-out and erased ones are not in it."""
 
     items: tuple[StoredItem, ...]

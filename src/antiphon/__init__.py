@@ -1,0 +1,1 @@
+"""Antiphon gives any language model a memory."""

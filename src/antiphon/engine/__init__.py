@@ -1,0 +1,1 @@
+"""Use cases: run a turn, retrieve, delete, conversations, retention."""

@@ -1,0 +1,1 @@
+"""Client dialects, one package or file each."""

@@ -1,0 +1,1 @@
+"""The ASGI edge: routes, guards, limits, writers. No rules of the API."""

@@ -1,0 +1,1 @@
+"""Machines without I/O: server-sent events, event order, accumulator, assembler."""

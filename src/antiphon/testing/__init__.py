@@ -1,0 +1,1 @@
+"""Shipped test suites and fakes: what a new store or provider is checked with."""
