@@ -167,7 +167,7 @@ class NotContinuable(InvalidRequest):
             "Wait until it has ended" if status in ("queued", "in_progress") else "Continue from the turn before it"
         )
         super().__init__(
-            f"Previous response with id '{response_id}' cannot be continued because its status is '{status}'. {remedy}.",
+            f"Previous response with id '{response_id}' cannot be continued: its status is '{status}'. {remedy}.",
             param="previous_response_id",
         )
 

@@ -1,9 +1,9 @@
 """
 The seam between what a turn says and the bytes that a store keeps.
 
-Every payload begins with a version byte (0: plain JSON; 1 is reserved for sealed payloads). The codec is told where the
-payload will stand, so that a sealing codec can bind it to its place. A payload that cannot be opened is an error, never a
-missing item.
+Every payload begins with a version byte (0: plain JSON; 1 is reserved for sealed payloads). The codec is told where
+the payload will stand, so that a sealing codec can bind it to its place. A payload that cannot be opened is an error,
+never a missing item.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, TenantId
 
-__all__ = ["Codec", "Place", "PlainCodec"]
+__all__ = ["Codec", "Place", "PlainCodec", "Table"]
 
 Table = Literal["items", "responses", "conversations"]
 

@@ -1,18 +1,19 @@
 """
 The protocol of a session store: what every backend promises, whatever it is made of.
 
-Methods that touch data exist on a tenant's own object only. A store never sees content: payloads are opaque bytes. Every
-method is atomic, and what it acknowledged survives the death of the process. The shared suite
+Methods that touch data exist on a tenant's own object only. A store never sees content: payloads are opaque bytes.
+Every method is atomic, and what it acknowledged survives the death of the process. The shared suite
 (:mod:`antiphon.testing.store_suite`) says in code what these docstrings say in words; a backend passes all of it.
 
 Rules that hold everywhere:
 
-- *View.* A head (log, position, epoch) shows the log's own items up to the position and, below the log's first position,
-  its base as of the fork's birth. An item is hidden if a removal in a log on that path names it, with an epoch not
-  later than the one that the path has for that log.
+- *View.* A head (log, position, epoch) shows the log's own items up to the position and, below the log's first
+  position, its base as of the fork's birth. An item is hidden if a removal in a log on that path names it, with an
+  epoch not later than the one that the path has for that log.
 - *Erasing.* Content goes when nothing can reach it any more: no response (its own items, and the view below its first
-  position), no live conversation, no fork's base that is itself reachable, no reference. A log's length never shrinks and
-  positions are never reused. An erased item in the middle of a live view keeps its position, with id and payload None.
+  position), no live conversation, no fork's base that is itself reachable, no reference. A log's length never shrinks
+  and positions are never reused. An erased item in the middle of a live view keeps its position, with id and payload
+  None.
 - *Expired* responses are unknown at once, whether or not the sweeper has been there.
 """
 
@@ -99,9 +100,9 @@ class TenantStore(Protocol):
         """
         Store a finished turn: items, response, head and usage in one transaction that is durable when this returns.
 
-        Appends to the log of ``turn.attach`` if that is a chain that still ends there, else opens a log whose base is the
-        head. A turn with a lease goes to the end of its conversation's log. A turn without entries opens no log when it
-        has something to stand on.
+        Appends to the log of ``turn.attach`` if that is a chain that still ends there, else opens a log whose base is
+        the head. A turn with a lease goes to the end of its conversation's log. A turn without entries opens no log
+        when it has something to stand on.
 
         Raises:
             BaseErased: The items that the turn stands on are gone, or a reference points at nothing.
@@ -250,7 +251,7 @@ class SessionStore(Protocol):
 
     async def check(self) -> list[str]:
         """
-        Verify the whole store: positions without gaps, bases and references that exist, whole turns, nothing unreachable.
+        Verify the whole store: positions without gaps, bases and references that exist, whole turns, no garbage.
 
         Returns:
             One line for each problem; empty if it is sound.

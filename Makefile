@@ -1,0 +1,44 @@
+# Everything here runs inside .venv, which the first target makes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test lint format types layers check kills bench clean
+
+install: $(BIN)/.installed
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -e '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/antiphon demo
+
+test: install
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: install
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: install
+	$(BIN)/mypy
+
+layers: install
+	$(BIN)/lint-imports
+
+check: lint types layers test
+
+# The long versions of what the suite does in small.
+kills: install
+	$(BIN)/python -m tests.kills --count 300
+
+bench: install
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,118 @@
+"""
+Attempts: ask targets until one answers, and never again once one has.
+
+A try is repeated only before the upstream has sent a byte of its answer, only for faults that may pass, a few times,
+with a growing pause; then the next target is asked. The error that the client gets is the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from antiphon.engine.routing import Target
+from antiphon.hub.errors import (
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
+from antiphon.hub.turn import ModelCall
+from antiphon.hub.upstream import UpstreamReply, UpstreamRequest
+
+__all__ = ["Answer", "Question", "Retries", "ask"]
+
+_ERROR_BODY_LIMIT_BYTES = 1024 * 1024
+
+# Faults that may pass by themselves, and that came before anything was generated for us.
+_MAY_PASS = (UpstreamUnreachable, UpstreamUnavailable, UpstreamRateLimited)
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How often and how long.
+
+    Attributes:
+        per_target: Further tries after the first.
+        first_pause_s: Doubled for each further try, with up to half of it taken off at random.
+        longest_pause_s: An upstream that asks for a longer pause (``retry-after``) is not asked again.
+    """
+
+    per_target: int = 2
+    first_pause_s: float = 0.25
+    longest_pause_s: float = 4.0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A 2xx answer whose body has not been read, and the question that it answers."""
+
+    target: Target
+    call: ModelCall
+    request: UpstreamRequest
+    reply: UpstreamReply
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A call written in its target's dialect."""
+
+    target: Target
+    call: ModelCall
+    request: UpstreamRequest
+
+
+async def ask(targets: Sequence[Target], write: Callable[[Target], Question], retries: Retries) -> Answer:
+    """
+    The first answer that is one.
+
+    Args:
+        targets: In the order in which they are tried; at least one.
+        write: Writes the call for a target; its errors are the client's and are not tried elsewhere.
+
+    Raises:
+        UpstreamError: The last fault, if no target answered.
+    """
+    fault: UpstreamError | None = None
+    for target in targets:
+        question = write(target)
+        for attempt in range(retries.per_target + 1):
+            try:
+                return await _send(question)
+            except UpstreamRefused:
+                raise  # it would be refused elsewhere too: the request is at fault
+            except UpstreamError as error:
+                fault = error
+                pause_s = _pause(attempt, error, retries) if isinstance(error, _MAY_PASS) else None
+                if pause_s is None:
+                    break
+                await asyncio.sleep(pause_s)
+    assert fault is not None, "ask() needs a target"
+    raise fault
+
+
+def _pause(attempt: int, error: UpstreamError, retries: Retries) -> float | None:
+    """How long to wait before the next try; None for no further one."""
+    if attempt >= retries.per_target:
+        return None
+    pause_s = retries.first_pause_s * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+    if error.retry_after_s is not None:
+        pause_s = max(pause_s, error.retry_after_s)
+    return pause_s if pause_s <= retries.longest_pause_s else None
+
+
+async def _send(question: Question) -> Answer:
+    upstream = question.target.upstream
+    reply = await upstream.transport.send(question.request)
+    try:
+        if reply.status < 300:
+            return Answer(target=question.target, call=question.call, request=question.request, reply=reply)
+        body = await reply.read_all(_ERROR_BODY_LIMIT_BYTES)
+        error = upstream.provider.error(reply.status, reply.headers, body, upstream=upstream.name)
+    except BaseException:
+        await asyncio.shield(reply.close())
+        raise
+    await reply.close()
+    raise error

@@ -1,0 +1,96 @@
+"""
+Routing: from the model name that a client asked for to the targets that are tried, in order.
+
+A configured alias wins over a model of the same name. Of two upstreams with the same model the one that is listed first
+serves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from antiphon.engine.upstreams import Upstream
+from antiphon.hub.errors import ModelNotFound, UpstreamError
+from antiphon.hub.items import JsonObject
+
+__all__ = ["Router", "Target"]
+
+# A name that nobody knows makes us ask the upstreams again, but not more often than this.
+_ASK_AGAIN_S = 2.0
+_LIST_MAX_AGE_S = 30.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One upstream with one of its models."""
+
+    upstream: Upstream
+    model: str
+
+
+class Router:
+    """
+    Chooses targets.
+
+    Args:
+        aliases: Name to targets, in the order in which they are tried.
+    """
+
+    def __init__(self, upstreams: Sequence[Upstream], aliases: Mapping[str, Sequence[Target]]) -> None:
+        self.upstreams = tuple(upstreams)
+        self._aliases = {name: tuple(targets) for name, targets in aliases.items()}
+
+    async def targets(self, model: str) -> tuple[Target, ...]:
+        """
+        The targets for a model name, at least one.
+
+        Raises:
+            ModelNotFound: Nobody serves it.
+            UpstreamError: Nobody who could be asked serves it, and somebody could not be asked.
+        """
+        found = self._aliases.get(model) or self._known(model)
+        if found:
+            return found
+        errors = await self._ask(max_age_s=_ASK_AGAIN_S)
+        found = self._known(model)
+        if found:
+            return found
+        if errors:
+            raise errors[0]
+        raise ModelNotFound(model)
+
+    async def models(self) -> list[JsonObject]:
+        """Every model that can be asked for: aliases first, then the upstreams' own, each name once."""
+        await self._ask(max_age_s=_LIST_MAX_AGE_S)
+        listed: dict[str, JsonObject] = {
+            name: {"id": name, "object": "model", "created": 0, "owned_by": "antiphon"} for name in self._aliases
+        }
+        for upstream in self.upstreams:
+            for model in upstream.known_models:
+                listed.setdefault(model["id"], model)
+        return list(listed.values())
+
+    async def close(self) -> None:
+        """Close the ways to all upstreams."""
+        for upstream in self.upstreams:
+            await upstream.transport.close()
+
+    def _known(self, model: str) -> tuple[Target, ...]:
+        for upstream in self.upstreams:
+            if any(known["id"] == model for known in upstream.known_models):
+                return (Target(upstream, model),)
+        return tuple(Target(upstream, model) for upstream in self.upstreams if upstream.serves_any_model)[:1]
+
+    async def _ask(self, *, max_age_s: float) -> list[UpstreamError]:
+        answers = await asyncio.gather(
+            *(upstream.models(max_age_s=max_age_s) for upstream in self.upstreams), return_exceptions=True
+        )
+        errors = []
+        for answer in answers:
+            if isinstance(answer, UpstreamError):
+                errors.append(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+        return errors

@@ -1,0 +1,107 @@
+"""
+Upstreams: a dialect and a way to it under a name, with the models that it serves.
+
+An upstream's model list is asked for when it is needed and kept for a while. One that cannot list its models (404 or
+405) is taken to serve whatever name it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from antiphon.hub.errors import UpstreamError
+from antiphon.hub.items import JsonObject
+from antiphon.hub.upstream import Provider, Transport
+
+__all__ = ["Upstream"]
+
+_MODELS_LIMIT_BYTES = 8 * 1024 * 1024
+_CANNOT_LIST = frozenset({404, 405, 501})
+
+
+class Upstream:
+    """
+    A named upstream.
+
+    Args:
+        name: Unique; shown in headers, logs and errors.
+        models: The models that it serves, if that is configured; None to ask it.
+        base_url: For people; requests go through *transport*.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        transport: Transport,
+        *,
+        base_url: str = "",
+        models: Sequence[str] | None = None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.provider = provider
+        self.transport = transport
+        self.base_url = base_url
+        self._configured = None if models is None else [_model(model) for model in models]
+        self._clock = clock
+        self._known: list[JsonObject] | None = self._configured
+        self._read_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    @property
+    def known_models(self) -> list[JsonObject]:
+        """The models that were listed last, without asking."""
+        return self._known or []
+
+    @property
+    def serves_any_model(self) -> bool:
+        """Whether it was asked and cannot list its models."""
+        return self._known == []
+
+    async def models(self, *, max_age_s: float) -> list[JsonObject]:
+        """
+        The models, asked for again if the last list is older than *max_age_s*.
+
+        Raises:
+            UpstreamError: It cannot be asked, and no list is known.
+        """
+        if self._configured is not None:
+            return self._configured
+        async with self._asking:
+            if self._clock() - self._read_at > max_age_s:
+                try:
+                    self._known = await self._ask()
+                except UpstreamError:
+                    if self._known is None:
+                        raise
+                self._read_at = self._clock()
+        return self.known_models
+
+    async def probe(self) -> list[str]:
+        """
+        The names of its models, asked for now.
+
+        Raises:
+            UpstreamError: It cannot be asked.
+        """
+        listed = self._configured if self._configured is not None else await self._ask()
+        self._known = listed
+        return [model["id"] for model in listed]
+
+    async def _ask(self) -> list[JsonObject]:
+        reply = await self.transport.send(self.provider.list_models())
+        try:
+            body = await reply.read_all(_MODELS_LIMIT_BYTES)
+            if reply.status in _CANNOT_LIST:
+                return []
+            if reply.status >= 300:
+                raise self.provider.error(reply.status, reply.headers, body, upstream=self.name)
+            return self.provider.decode_models(body)
+        finally:
+            await reply.close()
+
+
+def _model(name: str) -> JsonObject:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "antiphon"}

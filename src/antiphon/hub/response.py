@@ -1,0 +1,208 @@
+"""
+The response object: what is known when a turn begins, how it looks at each moment, and what of it is stored.
+
+The set of fields and their order are those of OpenAI's wire. A response is a plain JSON object from the first event on:
+:func:`opening_response` makes it once per turn, :func:`render` gives the body for a moment of its life without touching
+what it was given. Stored is only what differs from the defaults of a numbered version (:func:`compact`,
+:func:`expand`), so that a thousand ordinary turns do not keep a thousand copies of the same thirty fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from antiphon.hub.errors import StoreCorrupt
+from antiphon.hub.items import JsonObject
+from antiphon.hub.turn import TurnRequest
+from antiphon.hub.usage import Usage
+
+__all__ = ["TERMINAL", "compact", "expand", "opening_response", "render"]
+
+TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+_BILLING = {"payer": "developer"}
+
+
+def opening_response(
+    request: TurnRequest,
+    *,
+    id: str,  # noqa: A002  the field's own name, as in the body
+    created_at: int,
+    model: str,
+    conversation_id: str | None,
+) -> JsonObject:
+    """The response of a turn that has just begun: status ``in_progress``, no output, every setting echoed."""
+    body: JsonObject = {
+        "id": id,
+        "object": "response",
+        "created_at": created_at,
+        "status": "in_progress",
+        "background": False,
+        "completed_at": None,
+    }
+    if conversation_id is not None:
+        body["conversation"] = {"id": conversation_id}
+    body.update(_settings(request, model))
+    return body
+
+
+def render(
+    base: JsonObject,
+    *,
+    status: str,
+    output: Sequence[JsonObject],
+    usage: Usage | None = None,
+    error: JsonObject | None = None,
+    incomplete_reason: str | None = None,
+    completed_at: int | None = None,
+    model: str | None = None,
+    service_tier: str | None = None,
+) -> JsonObject:
+    """
+    The response as it is at one moment.
+
+    Args:
+        base: What :func:`opening_response` made.
+        status: Any of the API's; terminal bodies also say who pays.
+        output: The items so far; the list is copied, the items are not.
+        usage: Shown once the response is terminal, null before.
+        error: ``{"code", "message"}`` of a failed turn.
+        incomplete_reason: ``max_output_tokens`` or ``content_filter``, for status ``incomplete``.
+        completed_at: Taken only with status ``completed``: the other ends have no such time.
+        model: The name that the upstream reported; None keeps the one of *base*.
+        service_tier: The tier that the upstream reported; None is ``default`` once the response is terminal.
+    """
+    ended = status in TERMINAL
+    body: JsonObject = {}
+    for name, value in base.items():
+        if name == "completed_at" and ended:
+            body["billing"] = dict(_BILLING)
+        body[name] = value
+    body["status"] = status
+    body["output"] = list(output)
+    body["completed_at"] = completed_at if status == "completed" else None
+    body["error"] = error
+    body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason is not None else None
+    body["usage"] = usage.body() if usage is not None and ended else None
+    body["service_tier"] = (service_tier or "default") if ended else "auto"
+    if model is not None:
+        body["model"] = model
+    return body
+
+
+def compact(response: JsonObject) -> JsonObject:
+    """What has to be stored of a response, without its output: :func:`expand` gives back the rest."""
+    kept: JsonObject = {"v": _VERSION}
+    names = list(response)
+    if names != _names(response.get("status"), conversation="conversation" in response):
+        kept["names"] = names
+    for name, value in response.items():
+        if name != "output" and (name not in _DEFAULT_BYTES or _dumped(value) != _DEFAULT_BYTES[name]):
+            kept[name] = value
+    return kept
+
+
+def expand(compacted: JsonObject) -> JsonObject:
+    """
+    The response that :func:`compact` was given, with an empty output in its place.
+
+    Raises:
+        StoreCorrupt: The version is one that this software does not know.
+    """
+    if compacted.get("v") != _VERSION:
+        raise StoreCorrupt(f"A stored response has the unknown version {compacted.get('v')!r}.")
+    names = compacted.get("names") or _names(compacted.get("status"), conversation="conversation" in compacted)
+    return {name: compacted[name] if name in compacted else orjson.loads(_DEFAULT_BYTES[name]) for name in names}
+
+
+def _settings(request: TurnRequest, model: str) -> JsonObject:
+    """The fields behind ``completed_at``, in the order of the wire."""
+    return {
+        "error": None,
+        "frequency_penalty": _or(request.frequency_penalty, 0.0),
+        "incomplete_details": None,
+        "instructions": request.instructions,
+        "max_output_tokens": request.max_output_tokens,
+        "max_tool_calls": request.max_tool_calls,
+        "model": model,
+        "moderation": None,
+        "output": [],
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "presence_penalty": _or(request.presence_penalty, 0.0),
+        "previous_response_id": request.previous_response_id,
+        "prompt_cache_key": request.prompt_cache_key,
+        "prompt_cache_retention": request.prompt_cache_retention,
+        "reasoning": {"effort": None, "summary": None, **request.reasoning},
+        "safety_identifier": request.safety_identifier,
+        "service_tier": "auto",
+        "store": request.store,
+        "temperature": _or(request.temperature, 1.0),
+        "text": request.text,
+        "tool_choice": request.tool_choice,
+        "tool_usage": orjson.loads(_TOOL_USAGE),
+        "tools": list(request.tools),
+        "top_logprobs": _or(request.top_logprobs, 0),
+        "top_p": _or(request.top_p, 1.0),
+        "truncation": request.truncation,
+        "usage": None,
+        "user": request.user,
+        "metadata": request.metadata,
+    }
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+_TOOL_USAGE = orjson.dumps(
+    {
+        "image_gen": {
+            "input_tokens": 0,
+            "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+            "output_tokens": 0,
+            "output_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+            "total_tokens": 0,
+        },
+        "web_search": {"num_requests": 0},
+    }
+)
+
+
+def _dumped(value: Any) -> bytes:
+    # Exact where `==` is not: 1, 1.0 and True are three different things on the wire.
+    return orjson.dumps(value)
+
+
+_VERSION = 1
+
+# Version 1. Never changed: a new set of defaults is a new version, and expand() goes on reading this one.
+_ALWAYS_STORED = ("id", "created_at", "status", "model")
+_DEFAULT_BYTES = {
+    name: _dumped(value)
+    for name, value in {
+        "object": "response",
+        "background": False,
+        "billing": _BILLING,
+        "completed_at": None,
+        **_settings(TurnRequest(model=""), ""),
+        "service_tier": "default",
+    }.items()
+    if name not in _ALWAYS_STORED
+}
+
+
+def _names(status: object, *, conversation: bool) -> list[str]:
+    """The names of the fields of a response in this status, in the order of the wire."""
+    names = ["id", "object", "created_at", "status", "background"]
+    if status in TERMINAL:
+        names.append("billing")
+    names.append("completed_at")
+    if conversation:
+        names.append("conversation")
+    return [*names, *_SETTING_NAMES]
+
+
+_SETTING_NAMES = tuple(_settings(TurnRequest(model=""), ""))

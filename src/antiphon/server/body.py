@@ -1,0 +1,142 @@
+"""
+Reading a request's body: JSON, within limits that have names.
+
+A body over 256 KiB is parsed in a worker thread, so that one long history does not hold up every other stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from antiphon.hub.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from antiphon.hub.items import JsonObject
+
+__all__ = ["BodyLimits", "ClientDisconnected", "Receive", "read_json"]
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+_PARSE_IN_THREAD_BYTES = 256 * 1024
+
+_NAMES = {
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    type(None): "null",
+}
+
+
+class ClientDisconnected(Exception):
+    """The client went away before it had sent its request; there is nobody to answer."""
+
+
+class BodyLimits:
+    """
+    Args:
+        max_body_bytes: The largest body.
+        max_json_depth: How deep objects and arrays may be nested.
+    """
+
+    def __init__(self, *, max_body_bytes: int = 32 * 1024 * 1024, max_json_depth: int = 64) -> None:
+        self.max_body_bytes = max_body_bytes
+        self.max_json_depth = max_json_depth
+
+
+async def read_json(
+    headers: Mapping[bytes, bytes], receive: Receive, limits: BodyLimits, *, empty: JsonObject | None = None
+) -> JsonObject:
+    """
+    The body as a JSON object.
+
+    Args:
+        empty: What an empty body stands for; None if it stands for nothing.
+
+    Raises:
+        PayloadTooLarge: Longer than ``max_body_bytes``.
+        UnsupportedMediaType: Not JSON, or compressed.
+        InvalidRequest: Not valid JSON, not an object, or nested deeper than ``max_json_depth``.
+        ClientDisconnected: The client has gone.
+    """
+    _check_type(headers)
+    body = await _read(headers, receive, limits)
+    if not body and empty is not None:
+        return empty
+    if len(body) > _PARSE_IN_THREAD_BYTES:
+        return await asyncio.to_thread(_parse, body, limits)
+    return _parse(body, limits)
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding not in (b"", b"identity"):
+        raise UnsupportedMediaType(
+            f"Content-Encoding '{encoding.decode('latin-1')[:40]}' is not supported: send the body uncompressed."
+        )
+    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not kind.endswith(b"+json"):
+        raise UnsupportedMediaType(
+            f"Content-Type '{kind.decode('latin-1')[:80]}' is not supported: send application/json."
+        )
+
+
+async def _read(headers: Mapping[bytes, bytes], receive: Receive, limits: BodyLimits) -> bytes:
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limits.max_body_bytes:
+        raise _too_large(limits)
+    chunks = []
+    size_bytes = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        chunk = message.get("body", b"")
+        size_bytes += len(chunk)
+        if size_bytes > limits.max_body_bytes:
+            raise _too_large(limits)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(limits: BodyLimits) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request body is larger than max_body_bytes ({limits.max_body_bytes} bytes).")
+
+
+def _parse(body: bytes, limits: BodyLimits) -> JsonObject:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # OpenAI's own words; what it says in brackets is the parser's.
+        raise InvalidRequest(
+            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
+            f"library correctly. The API expects a JSON payload, but what was sent was not valid JSON: {error}.)"
+        ) from error
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            f"Invalid type for the request body: expected an object, but got {_NAMES[type(value)]} instead.",
+            code="invalid_type",
+        )
+    _check_depth(value, limits)
+    return value
+
+
+def _check_depth(value: JsonObject, limits: BodyLimits) -> None:
+    level: list[Any] = [value]
+    for _ in range(limits.max_json_depth):
+        level = [
+            child
+            for container in level
+            for child in (container.values() if type(container) is dict else container)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return
+    raise InvalidRequest(
+        f"The request body is nested deeper than max_json_depth ({limits.max_json_depth} levels).",
+        code="request_too_deep",
+    )

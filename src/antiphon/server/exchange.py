@@ -1,0 +1,84 @@
+"""One HTTP exchange: the request as the endpoints see it, and the ways to answer it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from antiphon.hub.errors import AntiphonError
+from antiphon.hub.items import JsonObject
+from antiphon.hub.principal import Principal
+from antiphon.server.body import BodyLimits, Receive, read_json
+from antiphon.server.reply import Headers, Send, send_body, send_error, send_json
+
+__all__ = ["Exchange"]
+
+_VERSION = (b"openai-version", b"2020-10-01")
+_JSON = (b"content-type", b"application/json")
+
+
+class Exchange:
+    """
+    Attributes:
+        headers: By lower-case name; of a repeated header the last.
+        params: What the route's placeholders matched.
+        extra: Headers that every answer to this request carries.
+        received_at: When its head had arrived, on the monotonic clock.
+    """
+
+    def __init__(
+        self, scope: Mapping[str, Any], receive: Receive, send: Send, *, request_id: str, principal: Principal
+    ) -> None:
+        self.method: str = scope["method"]
+        self.path = _path(scope)
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.params: tuple[str, ...] = ()
+        self.receive = receive
+        self.send = send
+        self.request_id = request_id
+        self.principal = principal
+        self.received_at = time.monotonic()
+        self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), _VERSION]
+        self.answered = False
+        self._query_string: bytes = scope.get("query_string", b"")
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query's parameters, each with all its values."""
+        return parse_qs(self._query_string.decode("latin-1"), keep_blank_values=True)
+
+    async def read_json(self, limits: BodyLimits, *, empty: JsonObject | None = None) -> JsonObject:
+        """The body; see :func:`antiphon.server.body.read_json`."""
+        return await read_json(self.headers, self.receive, limits, empty=empty)
+
+    async def answer(self, value: object, headers: Headers = (), *, status: int = 200) -> None:
+        """Answer with a JSON value."""
+        self.answered = True
+        await send_json(self.send, value, (*self._closing(), *headers), status=status)
+
+    async def answer_bytes(self, body: bytes, headers: Headers = ()) -> None:
+        """Answer with a JSON value that is encoded already."""
+        self.answered = True
+        await send_body(self.send, body, (_JSON, *self._closing(), *headers))
+
+    async def answer_error(self, error: AntiphonError, headers: Headers = ()) -> None:
+        """Answer with an error."""
+        self.answered = True
+        await send_error(self.send, error, (*self._closing(), *headers))
+
+    def _closing(self) -> Headers:
+        took_ms = round((time.monotonic() - self.received_at) * 1000)
+        return (*self.extra, (b"openai-processing-ms", b"%d" % took_ms))
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    """
+    The path below where the application is mounted, still percent-encoded.
+
+    A placeholder matches one segment as the client wrote it, so an encoded slash inside an id stays inside it.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    path = raw.partition(b"?")[0].decode("latin-1") if raw else str(scope["path"])
+    return path.removeprefix(scope.get("root_path", ""))

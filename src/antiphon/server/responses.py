@@ -1,0 +1,112 @@
+"""The endpoints of ``/v1/responses``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from antiphon.engine.gateway import Gateway
+from antiphon.engine.run import Run, RunFacts
+from antiphon.hub.errors import UnsupportedParameter
+from antiphon.hub.format import StateFormat
+from antiphon.server.body import BodyLimits
+from antiphon.server.exchange import Exchange
+from antiphon.server.lists import list_body
+from antiphon.server.sse import StreamLimits, Watch, write_stream
+
+__all__ = ["ResponsesEndpoints"]
+
+
+class ResponsesEndpoints:
+    """Create, retrieve, delete, and list the input of responses."""
+
+    def __init__(
+        self, gateway: Gateway, state_format: StateFormat, *, body_limits: BodyLimits, stream_limits: StreamLimits
+    ) -> None:
+        self._gateway = gateway
+        self._state_format = state_format
+        self._body_limits = body_limits
+        self._stream_limits = stream_limits
+
+    async def create(self, exchange: Exchange) -> None:
+        """``POST /v1/responses``, as JSON or as a stream."""
+        body = await exchange.read_json(self._body_limits)
+        stream = body.get("stream") is True
+        run = await self._gateway.begin(
+            body,
+            exchange.principal,
+            encode=self._encoder(body) if stream else None,
+            request_id=exchange.request_id,
+            received_at=exchange.received_at,
+        )
+        watch = Watch(exchange.receive)
+        try:
+            await (self._answer_stream(exchange, run, watch) if stream else self._answer_json(exchange, run, watch))
+        finally:
+            watch.close()
+            if watch.has_gone and not run.done:
+                self._gateway.reader_left(run)
+
+    def _encoder(self, body: dict[str, Any]) -> Any:
+        options = body.get("stream_options") or {}
+        return self._gateway.format.stream_encoder(obfuscate=options.get("include_obfuscation") is not False).encode
+
+    async def _answer_stream(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
+        if await _or_gone(run.opened, watch):
+            run.opened.result()
+            exchange.answered = True
+            headers = (*exchange.extra, *_facts(run.facts))
+            await write_stream(run, exchange.send, watch, headers, self._stream_limits)
+
+    async def _answer_json(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
+        if not await _or_gone(run.finished, watch):
+            return
+        response = run.finished.result()
+        headers = _facts(run.facts)
+        if run.error is not None:
+            headers.append((b"x-antiphon-response-id", run.response_id.encode()))
+            await exchange.answer_error(run.error, headers)
+        else:
+            await exchange.answer_bytes(self._gateway.format.encode_response(response), headers)
+
+    async def retrieve(self, exchange: Exchange) -> None:
+        """``GET /v1/responses/{id}``."""
+        query = exchange.query
+        if query.pop("stream", ["false"])[-1].lower() == "true":
+            raise UnsupportedParameter(
+                "Unsupported parameter: 'stream'. Resuming a stream is not supported yet: retrieve the response.",
+                param="stream",
+            )
+        include = self._state_format.decode_include(query)
+        response = await self._gateway.retrieve(exchange.params[0], exchange.principal)
+        output = [self._state_format.show_item(item, include) for item in response["output"]]
+        await exchange.answer_bytes(self._gateway.format.encode_response({**response, "output": output}))
+
+    async def delete(self, exchange: Exchange) -> None:
+        """``DELETE /v1/responses/{id}``."""
+        await exchange.answer(await self._gateway.delete(exchange.params[0], exchange.principal))
+
+    async def input_items(self, exchange: Exchange) -> None:
+        """``GET /v1/responses/{id}/input_items``."""
+        page = self._state_format.decode_page(exchange.query)
+        listed = await self._gateway.input_items(exchange.params[0], page, exchange.principal)
+        await exchange.answer(list_body(listed, page, self._state_format))
+
+
+async def _or_gone(future: asyncio.Future[Any], watch: Watch) -> bool:
+    """Wait for *future* or for the client to go, and say whether it was the future."""
+    await asyncio.wait((future, watch.gone), return_when=asyncio.FIRST_COMPLETED)
+    return future.done()
+
+
+def _facts(facts: RunFacts) -> list[tuple[bytes, bytes]]:
+    history = f"items={facts.replayed}; source={facts.source}; left_out={facts.left_out}"
+    headers = [
+        (b"x-antiphon-history", history.encode()),
+        (b"x-antiphon-upstream", facts.upstream.encode("latin-1", "replace")),
+        (b"x-antiphon-model", facts.alias.encode("latin-1", "replace")),
+        (b"x-antiphon-overhead-ms", b"%.3f" % (facts.overhead_s * 1000)),
+    ]
+    if facts.not_applied:
+        headers.append((b"x-antiphon-not-applied", ", ".join(facts.not_applied).encode("latin-1", "replace")))
+    return headers
