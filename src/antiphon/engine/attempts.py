@@ -85,7 +85,7 @@ async def ask(targets: Sequence[Target], write: Callable[[Target], Question], re
                 raise  # it would be refused elsewhere too: the request is at fault
             except UpstreamError as error:
                 fault = error
-                pause_s = _pause(attempt, error, retries) if isinstance(error, _MAY_PASS) else None
+                pause_s = _pause(attempt, error, retries)
                 if pause_s is None:
                     break
                 await asyncio.sleep(pause_s)
@@ -95,7 +95,7 @@ async def ask(targets: Sequence[Target], write: Callable[[Target], Question], re
 
 def _pause(attempt: int, error: UpstreamError, retries: Retries) -> float | None:
     """How long to wait before the next try; None for no further one."""
-    if attempt >= retries.per_target:
+    if attempt >= retries.per_target or not isinstance(error, _MAY_PASS) or error.code == "insufficient_quota":
         return None
     pause_s = retries.first_pause_s * 2**attempt * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
     if error.retry_after_s is not None:

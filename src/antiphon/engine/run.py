@@ -85,6 +85,11 @@ class Run(Generic[T]):
         return self.finished.done()
 
     @property
+    def is_followed(self) -> bool:
+        """Whether readers are given events at all."""
+        return self._encode is not None
+
+    @property
     def has_readers(self) -> bool:
         """Whether anybody follows the stream."""
         return bool(self._readers)

@@ -156,6 +156,8 @@ class Turn:
 
     def log(self) -> None:
         """One line that says how the turn went; ids and counts, no content."""
+        if not self._log.writes("info"):
+            return
         response = self._run.finished.result() if self._run.finished.exception() is None else None
         usage = (response or {}).get("usage") or {}
         self._log.info(
@@ -258,7 +260,8 @@ class Turn:
         """The answer begins; from here on every outcome is a response."""
         if self._run.opened.done():
             return
-        response = self._snapshot()
+        # A turn that nobody follows needs no body for events that nobody gets.
+        response = self._snapshot() if self._run.is_followed else {}
         self._say([ResponseCreated(response), ResponseInProgress(response)])
         self._run.open()
 

@@ -63,22 +63,45 @@ def family_of(object_id: str) -> Family | None:
     return Family(match.group(1)) if match else None
 
 
+class _RandomPool:
+    """The operating system's randomness, fetched in blocks: a turn needs half a dozen pieces."""
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._offset = 0
+
+    def __call__(self, size: int) -> bytes:
+        if self._offset + size > len(self._block):
+            self._block = os.urandom(4096)
+            self._offset = 0
+        self._offset += size
+        return self._block[self._offset - size : self._offset]
+
+
 class IdFactory:
     """
     Mints every id of one gateway.
 
     Args:
         clock: Seconds since the epoch, UTC.
-        random_bytes: Source of randomness; a test passes a counting one.
+        random_bytes: Source of randomness, the operating system's by default; a test passes a counting one.
+
+    Not shared between threads.
     """
 
-    def __init__(self, clock: Callable[[], float], *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
-        self._random_bytes = random_bytes
+    def __init__(self, clock: Callable[[], float], *, random_bytes: Callable[[int], bytes] | None = None) -> None:
+        self._random_bytes = random_bytes or _RandomPool()
         self._clock = clock
 
     def family(self) -> Family:
-        """A new family, for a turn or a conversation that stands on nothing."""
-        return Family(self._random_bytes(8).hex())
+        """
+        A new family, for a turn or a conversation that stands on nothing.
+
+        It begins with the time, so that what is made at one time stands together in every index: with random ids each
+        new row would touch a page of its own. 28 bits of seconds and 36 random ones.
+        """
+        seconds = int(self._clock()) & 0xFFFFFFF
+        return Family(f"{seconds << 36 | int.from_bytes(self._random_bytes(5), 'big') >> 4:016x}")
 
     def log(self) -> LogId:
         """A new log id: a random signed 64-bit integer, so that replicas need no counter between them."""

@@ -23,8 +23,6 @@ __all__ = ["TERMINAL", "compact", "expand", "opening_response", "render"]
 
 TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
-_BILLING = {"payer": "developer"}
-
 
 def opening_response(
     request: TurnRequest,
@@ -76,11 +74,7 @@ def render(
         service_tier: The tier that the upstream reported; None is ``default`` once the response is terminal.
     """
     ended = status in TERMINAL
-    body: JsonObject = {}
-    for name, value in base.items():
-        if name == "completed_at" and ended:
-            body["billing"] = dict(_BILLING)
-        body[name] = value
+    body = dict(base)
     body["status"] = status
     body["output"] = list(output)
     body["completed_at"] = completed_at if status == "completed" else None
@@ -90,17 +84,20 @@ def render(
     body["service_tier"] = (service_tier or "default") if ended else "auto"
     if model is not None:
         body["model"] = model
+    if ended:
+        body["billing"] = _billing()
     return body
 
 
 def compact(response: JsonObject) -> JsonObject:
     """What has to be stored of a response, without its output: :func:`expand` gives back the rest."""
     kept: JsonObject = {"v": _VERSION}
-    names = list(response)
+    names = tuple(response)
     if names != _names(response.get("status"), conversation="conversation" in response):
         kept["names"] = names
+    default_of = _DEFAULTS.get
     for name, value in response.items():
-        if name != "output" and (name not in _DEFAULT_BYTES or _dumped(value) != _DEFAULT_BYTES[name]):
+        if value is not default_of(name, _ABSENT) and name != "output" and not _is_default(name, value):
             kept[name] = value
     return kept
 
@@ -115,7 +112,7 @@ def expand(compacted: JsonObject) -> JsonObject:
     if compacted.get("v") != _VERSION:
         raise StoreCorrupt(f"A stored response has the unknown version {compacted.get('v')!r}.")
     names = compacted.get("names") or _names(compacted.get("status"), conversation="conversation" in compacted)
-    return {name: compacted[name] if name in compacted else orjson.loads(_DEFAULT_BYTES[name]) for name in names}
+    return {name: compacted[name] if name in compacted else _default(name) for name in names}
 
 
 def _settings(request: TurnRequest, model: str) -> JsonObject:
@@ -142,7 +139,7 @@ def _settings(request: TurnRequest, model: str) -> JsonObject:
         "temperature": _or(request.temperature, 1.0),
         "text": request.text,
         "tool_choice": request.tool_choice,
-        "tool_usage": orjson.loads(_TOOL_USAGE),
+        "tool_usage": _tool_usage(),
         "tools": list(request.tools),
         "top_logprobs": _or(request.top_logprobs, 0),
         "top_p": _or(request.top_p, 1.0),
@@ -157,8 +154,8 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-_TOOL_USAGE = orjson.dumps(
-    {
+def _tool_usage() -> JsonObject:
+    return {
         "image_gen": {
             "input_tokens": 0,
             "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
@@ -168,41 +165,58 @@ _TOOL_USAGE = orjson.dumps(
         },
         "web_search": {"num_requests": 0},
     }
-)
 
 
-def _dumped(value: Any) -> bytes:
-    # Exact where `==` is not: 1, 1.0 and True are three different things on the wire.
-    return orjson.dumps(value)
+def _billing() -> JsonObject:
+    return {"payer": "developer"}
+
+
+def _default(name: str) -> Any:
+    """A default that the caller may change without changing it for everybody."""
+    value = _DEFAULTS[name]
+    return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Whether a field says what the default says. Exact: 1, 1.0 and True are three different things on the wire."""
+    default = _DEFAULTS.get(name, _ABSENT)
+    if type(value) is not type(default) or value != default:
+        return False
+    return not isinstance(value, dict | list) or orjson.dumps(value) == orjson.dumps(default)
 
 
 _VERSION = 1
 
 # Version 1. Never changed: a new set of defaults is a new version, and expand() goes on reading this one.
 _ALWAYS_STORED = ("id", "created_at", "status", "model")
-_DEFAULT_BYTES = {
-    name: _dumped(value)
+_ABSENT = object()
+_DEFAULTS: JsonObject = {
+    name: value
     for name, value in {
         "object": "response",
         "background": False,
-        "billing": _BILLING,
         "completed_at": None,
         **_settings(TurnRequest(model=""), ""),
         "service_tier": "default",
+        "billing": _billing(),
     }.items()
     if name not in _ALWAYS_STORED
 }
-
-
-def _names(status: object, *, conversation: bool) -> list[str]:
-    """The names of the fields of a response in this status, in the order of the wire."""
-    names = ["id", "object", "created_at", "status", "background"]
-    if status in TERMINAL:
-        names.append("billing")
-    names.append("completed_at")
-    if conversation:
-        names.append("conversation")
-    return [*names, *_SETTING_NAMES]
-
-
 _SETTING_NAMES = tuple(_settings(TurnRequest(model=""), ""))
+
+
+def _names(status: object, *, conversation: bool) -> tuple[str, ...]:
+    """The names of the fields of a response in this status, in the order of the wire."""
+    return _NAMES[status in TERMINAL, conversation]
+
+
+_NAMES = {
+    (terminal, conversation): (
+        *("id", "object", "created_at", "status", "background", "completed_at"),
+        *(("conversation",) if conversation else ()),
+        *_SETTING_NAMES,
+        *(("billing",) if terminal else ()),
+    )
+    for terminal in (False, True)
+    for conversation in (False, True)
+}

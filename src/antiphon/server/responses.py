@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from antiphon.engine.gateway import Gateway
@@ -52,14 +51,14 @@ class ResponsesEndpoints:
         return self._gateway.format.stream_encoder(obfuscate=options.get("include_obfuscation") is not False).encode
 
     async def _answer_stream(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
-        if await _or_gone(run.opened, watch):
+        if await watch.outlast(run.opened):
             run.opened.result()
             exchange.answered = True
             headers = (*exchange.extra, *_facts(run.facts))
             await write_stream(run, exchange.send, watch, headers, self._stream_limits)
 
     async def _answer_json(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
-        if not await _or_gone(run.finished, watch):
+        if not await watch.outlast(run.finished):
             return
         response = run.finished.result()
         headers = _facts(run.facts)
@@ -91,12 +90,6 @@ class ResponsesEndpoints:
         page = self._state_format.decode_page(exchange.query)
         listed = await self._gateway.input_items(exchange.params[0], page, exchange.principal)
         await exchange.answer(list_body(listed, page, self._state_format))
-
-
-async def _or_gone(future: asyncio.Future[Any], watch: Watch) -> bool:
-    """Wait for *future* or for the client to go, and say whether it was the future."""
-    await asyncio.wait((future, watch.gone), return_when=asyncio.FIRST_COMPLETED)
-    return future.done()
 
 
 def _facts(facts: RunFacts) -> list[tuple[bytes, bytes]]:

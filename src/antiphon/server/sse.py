@@ -8,7 +8,7 @@ since the last write goes out as one chunk. A reader that cannot keep up is drop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from antiphon.engine.run import Reader, Run
@@ -19,6 +19,7 @@ __all__ = ["StreamLimits", "Watch", "write_stream"]
 
 _DONE = b"data: [DONE]\n\n"
 _KEEP_ALIVE = b": keep-alive\n\n"
+_LOOK_AFTER_S = 0.02
 
 STREAM_HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -49,23 +50,55 @@ class StreamLimits:
 
 class Watch:
     """
-    Notices that the client has gone. One small task for as long as the answer takes.
+    Notices that the client has gone.
+
+    It begins to look after a moment, with one small task: most answers to short requests are out before that.
 
     Attributes:
-        gone: Done when the client has disconnected.
+        has_gone: Whether the client has disconnected.
     """
 
     def __init__(self, receive: Receive) -> None:
-        self.gone = asyncio.ensure_future(_disconnected(receive))
+        self.has_gone = False
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+        self._callbacks: list[Callable[[], None]] = []
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_AFTER_S, self._look)
 
-    @property
-    def has_gone(self) -> bool:
-        """Whether the client has disconnected."""
-        return self.gone.done()
+    def on_gone(self, callback: Callable[[], None]) -> None:
+        """Call *callback* when the client has disconnected."""
+        self._callbacks.append(callback)
+
+    async def outlast(self, future: asyncio.Future[Any]) -> bool:
+        """Wait until *future* is done or the client has gone, and say whether it was the future."""
+        if not future.done() and not self.has_gone:
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def wake(_: object = None) -> None:
+                if not woken.done():
+                    woken.set_result(None)
+
+            future.add_done_callback(wake)
+            self.on_gone(wake)
+            await woken
+        return future.done()
 
     def close(self) -> None:
         """Stop watching."""
-        self.gone.cancel()
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _look(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(_disconnected(self._receive))
+        self._task.add_done_callback(self._went)
+
+    def _went(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        self.has_gone = True
+        for callback in self._callbacks:
+            callback()
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -83,7 +116,7 @@ async def write_stream(run: Run[bytes], send: Send, watch: Watch, headers: Heade
     """
     reader = run.reader()
     ticker = _Ticker(reader, limits.keep_alive_s)
-    watch.gone.add_done_callback(lambda _: reader.wake())
+    watch.on_gone(reader.wake)
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *headers]})
         while not watch.has_gone:

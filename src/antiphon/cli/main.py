@@ -1,0 +1,69 @@
+"""
+The entry of ``antiphon``: parse, run one command, turn errors into messages and exit codes.
+
+Exit codes: 0 for done, 1 for a failure, 2 for a mistake in the configuration or the command line. Data goes to stdout,
+errors to stderr. Commands are imported when they are called, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from antiphon.cli.arguments import Command, parse
+from antiphon.cli.errors import CommandFailed, ConfigurationError
+from antiphon.cli.terminal import Terminal
+from antiphon.hub.errors import AntiphonError
+from antiphon.settings import SettingsError
+
+__all__ = ["EXIT_CONFIGURATION", "EXIT_FAILURE", "main"]
+
+EXIT_FAILURE = 1
+EXIT_CONFIGURATION = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line. Returns the process's exit code."""
+    command = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    errors = Terminal(sys.stderr)
+    try:
+        return _run(command)
+    except SettingsError as error:
+        for problem in error.problems:
+            errors.problem(str(problem))
+        return EXIT_CONFIGURATION
+    except ConfigurationError as error:
+        errors.problem(str(error))
+        return EXIT_CONFIGURATION
+    except CommandFailed as error:
+        errors.problem(str(error))
+        return EXIT_FAILURE
+    except AntiphonError as error:
+        errors.problem(error.message)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+
+
+def _run(command: Command) -> int:
+    if command.name == "serve":
+        from antiphon.cli.serve import serve  # noqa: PLC0415 - see the module's docstring
+
+        return serve(command)
+    if command.name == "check":
+        from antiphon.cli.check import check  # noqa: PLC0415
+
+        return check(command)
+    if command.name == "demo":
+        from antiphon.cli.demo import demo  # noqa: PLC0415
+
+        return demo(command)
+    from antiphon.cli.store import check_store  # noqa: PLC0415
+
+    return check_store(command)

@@ -1,0 +1,123 @@
+"""
+Content parts: what a message, or the output of a tool, is made of.
+
+Parts come back in their full form: annotations, logprobs and detail filled in, null keys gone, unknown keys kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.formats.responses.flaw import Flaw, listed
+from antiphon.formats.responses.schema import Anything, Arr, ByType, Enum, Field, Obj, Schema, Str, Tagged
+
+__all__ = ["ASSISTANT_CONTENT", "INPUT_CONTENT", "MAX_TEXT", "TOOL_OUTPUT"]
+
+# Lengths in characters, from the published document.
+MAX_TEXT = 10_485_760
+_MAX_IMAGE_URL = 20_971_520
+_MAX_FILE_DATA = 73_400_320
+
+
+def part(tag: str, fields: dict[str, Field]) -> Obj:
+    """A part (or an item) of one type."""
+    return Obj(fields={"type": Field(schema=Enum((tag,)), required=True), **fields}, extra="keep")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneOf:
+    """An object that needs at least one of several members."""
+
+    schema: Schema
+    names: tuple[str, ...]
+
+    def check(self, value: object) -> Any:
+        """See :class:`Schema`."""
+        checked = self.schema.check(value)
+        if not any(name in checked for name in self.names):
+            raise _none_of(self.names)
+        return checked
+
+
+def _none_of(names: tuple[str, ...]) -> Flaw:
+    choices = listed(list(names), "or")
+    return Flaw(
+        "missing_required_parameter",
+        lambda path: f"Missing required parameter: '{path}'. One of {choices} must be provided.",
+    ).under(f".{names[0]}")
+
+
+_TEXT = Field(schema=Str(max_length=MAX_TEXT), required=True)
+_FREE_ARRAY = Arr(item=Obj(fields={}, extra="keep"), expected="an array of objects")
+
+_INPUT_TEXT = part("input_text", {"text": _TEXT})
+_OUTPUT_TEXT = part(
+    "output_text",
+    {
+        "text": _TEXT,
+        "annotations": Field(schema=_FREE_ARRAY, default=[]),
+        "logprobs": Field(schema=Arr(item=Anything()), default=[]),
+    },
+)
+_REFUSAL = part("refusal", {"refusal": _TEXT})
+_INPUT_IMAGE = OneOf(
+    schema=part(
+        "input_image",
+        {
+            "detail": Field(schema=Enum(("low", "high", "auto", "original")), default="auto"),
+            "image_url": Field(schema=Str(max_length=_MAX_IMAGE_URL)),
+            "file_id": Field(schema=Str()),
+        },
+    ),
+    names=("image_url", "file_id"),
+)
+_INPUT_FILE = OneOf(
+    schema=part(
+        "input_file",
+        {
+            "file_id": Field(schema=Str()),
+            "filename": Field(schema=Str()),
+            "file_data": Field(schema=Str(max_length=_MAX_FILE_DATA)),
+            "file_url": Field(schema=Str()),
+            "detail": Field(schema=Enum(("auto", "low", "high"))),
+        },
+    ),
+    names=("file_data", "file_id", "file_url"),
+)
+
+_INPUT_PARTS: dict[str, Schema] = {
+    "input_text": _INPUT_TEXT,
+    "input_image": _INPUT_IMAGE,
+    "input_file": _INPUT_FILE,
+}
+_OUTPUT_PARTS: dict[str, Schema] = {"output_text": _OUTPUT_TEXT, "refusal": _REFUSAL}
+_ALL_PARTS = frozenset(_INPUT_PARTS) | frozenset(_OUTPUT_PARTS)
+_EXPECTED = "one of an array of objects or string"
+
+
+def _content(variants: dict[str, Schema], hints: dict[str, str], *, of_string: Schema) -> ByType:
+    parts = Tagged(variants=variants, elsewhere=_ALL_PARTS, hints=hints)
+    return ByType(cases={str: of_string, list: Arr(item=parts)}, expected=_EXPECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A string that stands for one text part."""
+
+    tag: str
+
+    def check(self, value: object) -> list[dict[str, Any]]:
+        """See :class:`Schema`."""
+        text = _TEXT.schema.check(value)
+        if self.tag == "output_text":
+            return [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+        return [{"type": self.tag, "text": text}]
+
+
+# What people bring from Chat Completions.
+_CHAT_INPUT = {"text": "input_text", "image_url": "input_image", "file": "input_file"}
+
+INPUT_CONTENT = _content(_INPUT_PARTS, _CHAT_INPUT, of_string=Wrapped("input_text"))
+ASSISTANT_CONTENT = _content(_OUTPUT_PARTS, {"text": "output_text"}, of_string=Wrapped("output_text"))
+TOOL_OUTPUT = _content(_INPUT_PARTS, _CHAT_INPUT, of_string=Str(max_length=MAX_TEXT))

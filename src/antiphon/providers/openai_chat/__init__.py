@@ -1,0 +1,101 @@
+"""
+The dialect of ``POST /chat/completions``: OpenAI's older API, which nearly every model server speaks.
+
+One file for each thing: items as messages (:mod:`.encode`, :mod:`.content`, :mod:`.reasoning`), tools (:mod:`.tools`,
+:mod:`.tool_choice`), settings (:mod:`.parameters`), the reply (:mod:`.decode`), errors (:mod:`.errors`), the list of
+models (:mod:`.models`); how a server deviates is data (:mod:`.quirks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from antiphon.hub.errors import InvalidRequest, UpstreamError
+from antiphon.hub.ids import Family, IdFactory
+from antiphon.hub.items import JsonObject
+from antiphon.hub.turn import ModelCall
+from antiphon.hub.upstream import UpstreamRequest
+from antiphon.providers.openai_chat.decode import ChatReplyDecoder
+from antiphon.providers.openai_chat.encode import encode_messages
+from antiphon.providers.openai_chat.errors import translate_error
+from antiphon.providers.openai_chat.fields import client_name
+from antiphon.providers.openai_chat.models import LIST_MODELS, decode_models
+from antiphon.providers.openai_chat.parameters import encode_settings
+from antiphon.providers.openai_chat.quirks import Quirks, read_quirks
+from antiphon.providers.openai_chat.reasoning import DIALECT
+from antiphon.providers.openai_chat.tool_choice import offer_tools
+from antiphon.providers.openai_chat.tools import read_tools, wraps_custom_tools
+
+__all__ = ["OpenAIChat", "Quirks", "provider"]
+
+_HEADERS = {"content-type": "application/json"}
+_COMMON_GROUND = Quirks()
+
+
+class OpenAIChat:
+    """The :class:`~antiphon.hub.upstream.Provider` for chat completions. Stateless; one serves all requests."""
+
+    def __init__(self, quirks: Quirks = _COMMON_GROUND) -> None:
+        self._quirks = quirks
+
+    @property
+    def dialect(self) -> str:
+        return DIALECT
+
+    def encode(self, call: ModelCall) -> UpstreamRequest:
+        quirks, request = self._quirks, call.request
+        toolbox = read_tools(request.tools, quirks)
+        settings = encode_settings(call, quirks)
+        offer = offer_tools(toolbox, request, quirks)
+        messages = encode_messages(call, quirks, toolbox)
+        body: JsonObject = {"model": call.model, "messages": messages, **offer.fields, **settings.fields}
+        dropped = [field for field in quirks.drop if body.pop(field, None) is not None]
+        not_applied = [*offer.not_applied, *settings.not_applied, *map(client_name, dropped)]
+        return UpstreamRequest(
+            path="/chat/completions",
+            headers=_HEADERS,
+            body=_json(body),
+            stream=call.stream,
+            not_applied=tuple(dict.fromkeys(not_applied)),
+        )
+
+    def decoder(self, call: ModelCall, ids: IdFactory, family: Family) -> ChatReplyDecoder:
+        toolbox = read_tools(call.request.tools, self._quirks)
+        return ChatReplyDecoder(
+            ids,
+            family,
+            call.account,
+            custom_tools=toolbox.custom_names if wraps_custom_tools(self._quirks) else frozenset(),
+            namespaces=toolbox.namespaces,
+            stream_end=self._quirks.stream_end,
+        )
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
+        return translate_error(status, headers, body, upstream=upstream)
+
+    def list_models(self) -> UpstreamRequest:
+        return LIST_MODELS
+
+    def decode_models(self, body: bytes) -> list[JsonObject]:
+        return decode_models(body)
+
+
+def provider(options: Mapping[str, object]) -> OpenAIChat:
+    """
+    The provider that a configuration describes by its quirks.
+
+    Raises:
+        ValueError: A quirk is unknown or of the wrong type; the message names the nearest known one.
+    """
+    return OpenAIChat(read_quirks(options))
+
+
+def _json(body: JsonObject) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(
+            "The request cannot be written as JSON: it is nested too deeply or is not text."
+        ) from error

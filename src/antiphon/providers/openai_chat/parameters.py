@@ -1,0 +1,121 @@
+"""
+A request's settings as fields of the chat completions body, everything but messages and tools.
+
+Specification: ``CreateChatCompletionRequest``. A default of the API is never spelled out, and null is never sent:
+servers differ in which fields they know, not in their defaults. Not sent at all: ``metadata`` and ``store`` (the state
+is ours), ``max_tool_calls`` (it concerns hosted tools only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from antiphon.hub.errors import UnsupportedParameter
+from antiphon.hub.items import JsonObject
+from antiphon.hub.turn import ModelCall, TurnRequest
+from antiphon.providers.openai_chat.quirks import Quirks
+
+__all__ = ["Settings", "encode_settings"]
+
+_SAME_NAME = (
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+)
+_LOGPROBS = "message.output_text.logprobs"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Body fields, and what they leave out.
+
+    Attributes:
+        not_applied: The client's names of what it asked for and chat has no words for.
+    """
+
+    fields: JsonObject
+    not_applied: tuple[str, ...]
+
+
+def encode_settings(call: ModelCall, quirks: Quirks) -> Settings:
+    """
+    The settings of *call* as body fields.
+
+    Raises:
+        UnsupportedParameter: A text format or a reasoning mode that chat does not have.
+    """
+    request = call.request
+    fields: JsonObject = {name: value for name in _SAME_NAME if (value := getattr(request, name)) is not None}
+    if request.max_output_tokens is not None:
+        fields[quirks.max_tokens_field] = request.max_output_tokens
+    if request.service_tier not in (None, "auto"):
+        fields["service_tier"] = request.service_tier
+    fields |= _logprobs(request)
+    fields |= _text(request.text)
+    fields |= _reasoning(request.reasoning)
+    if call.stream:
+        fields["stream"] = True
+        if quirks.stream_usage:
+            fields["stream_options"] = {"include_usage": True}
+    return Settings(fields=fields, not_applied=tuple(_not_applied(request, quirks)))
+
+
+def _logprobs(request: TurnRequest) -> JsonObject:
+    if _LOGPROBS not in request.include:
+        return {}
+    return {"logprobs": True, "top_logprobs": request.top_logprobs} if request.top_logprobs else {"logprobs": True}
+
+
+def _text(text: JsonObject) -> JsonObject:
+    fields = _response_format(text.get("format") or {"type": "text"})
+    verbosity = text.get("verbosity")
+    if verbosity not in (None, "medium"):
+        fields["verbosity"] = verbosity
+    return fields
+
+
+def _response_format(text_format: JsonObject) -> JsonObject:
+    match text_format["type"]:
+        case "text":
+            return {}
+        case "json_object":
+            return {"response_format": {"type": "json_object"}}
+        case "json_schema":
+            # Flat in the Responses API, nested in chat.
+            names = ("name", "description", "schema", "strict")
+            schema = {name: text_format[name] for name in names if text_format.get(name) is not None}
+            return {"response_format": {"type": "json_schema", "json_schema": schema}}
+        case other:
+            raise UnsupportedParameter(
+                f"Text format '{other}' cannot be asked of this upstream. Use 'text', 'json_object' or 'json_schema'.",
+                param="text.format.type",
+            )
+
+
+def _reasoning(reasoning: JsonObject) -> JsonObject:
+    mode = reasoning.get("mode")
+    if mode not in (None, "standard"):
+        raise UnsupportedParameter(
+            f"Reasoning mode '{mode}' cannot be asked of this upstream. Use 'standard'.", param="reasoning.mode"
+        )
+    effort = reasoning.get("effort")
+    return {} if effort is None else {"reasoning_effort": effort}
+
+
+def _not_applied(request: TurnRequest, quirks: Quirks) -> Iterator[str]:
+    if request.top_logprobs and _LOGPROBS not in request.include:
+        yield "top_logprobs"
+    if request.reasoning.get("summary") or request.reasoning.get("generate_summary"):
+        yield "reasoning.summary"
+    if quirks.replay_reasoning == "never" and request.reasoning.get("context") not in (None, "auto"):
+        yield "reasoning.context"
+    if request.truncation == "auto":
+        # A context that does not fit is the upstream's 400, never a history that was shortened without a word.
+        yield "truncation"

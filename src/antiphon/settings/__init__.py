@@ -1,0 +1,34 @@
+"""One settings tree, from flags over environment over a file; every fault with its place."""
+
+from antiphon.settings.problems import Place, Problem, SettingsError
+from antiphon.settings.rules import DIALECTS, is_loopback
+from antiphon.settings.secret import Secret
+from antiphon.settings.tree import (
+    ModelSettings,
+    ResponsesSettings,
+    ServerSettings,
+    Settings,
+    TargetSettings,
+    TimeoutSettings,
+    UpstreamSettings,
+)
+from antiphon.settings.variables import FLAGS, flag_variable, unknown_variables
+
+__all__ = [
+    "DIALECTS",
+    "FLAGS",
+    "ModelSettings",
+    "Place",
+    "Problem",
+    "ResponsesSettings",
+    "Secret",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "TargetSettings",
+    "TimeoutSettings",
+    "UpstreamSettings",
+    "flag_variable",
+    "is_loopback",
+    "unknown_variables",
+]

@@ -1,0 +1,127 @@
+"""What a single type cannot say: names that must be unique, references that must exist, addresses that must be safe."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from antiphon.settings.problems import Place, Problem, nearest
+from antiphon.settings.tree import Settings, UpstreamSettings
+
+__all__ = ["DIALECTS", "STORE_SCHEMES", "broken_rules", "is_loopback"]
+
+DIALECTS = ("openai_chat",)
+"""The providers that exist."""
+
+STORE_SCHEMES = ("memory:", "sqlite:///")
+"""How the URL of a store begins."""
+
+
+class PlaceOf(Protocol):
+    """Tells where the value of a key stands."""
+
+    def __call__(self, *key: str | int) -> Place: ...
+
+
+def broken_rules(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
+    """Every rule that *settings* break, with the place to mend it."""
+    yield from _server(settings, place_of)
+    if not settings.store.startswith(STORE_SCHEMES) or settings.store == "sqlite:///":
+        text = f"store: '{_without_password(settings.store)}' is not the URL of a store; write 'memory:' (with the quotes) or sqlite:///path"
+        yield Problem(place_of("store"), text)
+    yield from _upstreams(settings, place_of)
+    yield from _models(settings, place_of)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reachable from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _server(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
+    host = settings.server.host
+    if not is_loopback(host):
+        remedy = (
+            "--no-auth does not change that: whoever reaches the gateway could read every conversation and spend your "
+            "upstreams' credit"
+            if settings.server.no_auth
+            else "this version has no keys yet, so whoever reaches it could use it as you"
+        )
+        yield Problem(
+            place_of("server", "host"),
+            f"server.host: '{host}' can be reached from other machines, and {remedy}. Listen on 127.0.0.1, and put a "
+            f"reverse proxy that authenticates in front of it (name it in server.allowed_hosts).",
+        )
+    for index, origin in enumerate(settings.server.cors_origins):
+        parts = _split(origin)
+        if parts is None or parts.path or parts.query or parts.fragment:
+            text = f"server.cors_origins[{index}]: '{origin}' is not an origin; write https://name or https://name:port"
+            yield Problem(place_of("server", "cors_origins"), text)
+
+
+def _upstreams(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, upstream in enumerate(settings.upstreams):
+        if upstream.name in seen:
+            text = f"upstreams[{index}].name: '{upstream.name}' is the name of upstreams[{seen[upstream.name]}] already"
+            yield Problem(place_of("upstreams", index, "name"), text)
+        seen.setdefault(upstream.name, index)
+        if not upstream.name.isascii() or not upstream.name.isprintable():
+            text = f"upstreams[{index}].name: is sent in a header, so it must be printable ASCII"
+            yield Problem(place_of("upstreams", index, "name"), text)
+        if upstream.provider not in DIALECTS:
+            text = f"upstreams[{index}].provider: there is no provider '{upstream.provider}'"
+            yield Problem(place_of("upstreams", index, "provider"), f"{text}; this version has: {', '.join(DIALECTS)}")
+        else:
+            yield from _base_url(index, upstream, place_of)
+
+
+def _base_url(index: int, upstream: UpstreamSettings, place_of: PlaceOf) -> Iterator[Problem]:
+    parts = _split(upstream.base_url)
+    fault = None
+    if parts is None:
+        fault = "is not a URL such as http://127.0.0.1:9000/v1" if upstream.base_url else "is missing"
+    elif parts.username is not None or parts.password is not None:
+        fault = "holds a credential; write it as api_key, where it does not show"
+    elif parts.query or parts.fragment:
+        fault = "must end with its path"
+    if fault is not None:
+        yield Problem(place_of("upstreams", index, "base_url"), f"upstreams[{index}].base_url: {fault}")
+
+
+def _models(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
+    names = [upstream.name for upstream in settings.upstreams]
+    seen: set[str] = set()
+    for index, model in enumerate(settings.models):
+        if model.name in seen:
+            text = f"models[{index}].name: '{model.name}' stands in the list twice"
+            yield Problem(place_of("models", index, "name"), text)
+        seen.add(model.name)
+        for number, target in enumerate(model.targets):
+            if target.upstream not in names:
+                text = f"models[{index}].targets[{number}].upstream: there is no upstream '{target.upstream}'"
+                place = place_of("models", index, "targets", number, "upstream")
+                yield Problem(place, text + nearest(target.upstream, names))
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an http URL with a host, or None."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none, or a broken IPv6 address
+        return None
+    return parts if usable and url.isprintable() and " " not in url else None
+
+
+def _without_password(url: str) -> str:
+    """A URL for a message: what stands before an ``@`` may be a password."""
+    head, separator, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://***@{tail}" if separator else url

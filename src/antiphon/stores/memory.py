@@ -1,0 +1,697 @@
+"""
+The reference model: a session store in dictionaries, as simple as the rules allow.
+
+It serves tests, stateless use and as the oracle that other stores are compared with. Nothing here is clever: after
+whatever may have made content unreachable, everything that is still reached is marked and the rest is erased. A
+commit without erasing costs O(its own entries). Nothing outlives the process.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from antiphon.hub.errors import (
+    ConversationLocked,
+    ConversationNotFound,
+    PreviousResponseNotFound,
+    StoreUnavailable,
+)
+from antiphon.hub.ids import Family, ItemId, LogId, TenantId
+from antiphon.sessions.records import (
+    Committed,
+    Conversation,
+    Entry,
+    Head,
+    History,
+    ItemPage,
+    Lease,
+    NewConversation,
+    NewTurn,
+    Page,
+    ResponseHead,
+    StoredItem,
+    StoredSession,
+)
+from antiphon.stores.paging import listed, page_of
+from antiphon.stores.turns import (
+    Settled,
+    attach_in_place_of,
+    base_erased,
+    check_family,
+    id_in_use,
+    is_same_place,
+    lease_lost,
+    settle_entries,
+    turn_of,
+)
+
+__all__ = ["InMemorySessionStore"]
+
+_DEAD = -2  # `_Log.top` of a log that nothing looks into any more
+
+
+class _Log(msgspec.Struct, kw_only=True):
+    """
+    A list of items. ``slots[i]`` stands at position ``first + i``; None where the content was erased.
+
+    Attributes:
+        top: Up to here everything that is not removed is kept, because something looks at it.
+        removals: The epoch in which a position was hidden.
+    """
+
+    family: Family
+    is_conversation: bool = False
+    base: Head | None = None
+    slots: list[Settled | None] = msgspec.field(default_factory=list)
+    top: int = -1
+    epoch: int = 0
+    removals: dict[int, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        return self.base.position + 1 if self.base is not None else 0
+
+    @property
+    def length(self) -> int:
+        return self.first + len(self.slots)
+
+    def hides(self, position: int, epoch: int) -> bool:
+        return self.removals.get(position, epoch + 1) <= epoch
+
+
+class _Response(msgspec.Struct, kw_only=True):
+    turn: NewTurn
+    log: LogId
+    first: int
+    epoch: int
+    created_at: int
+    insertion_index: int
+    count: int
+
+    @property
+    def head(self) -> Head:
+        return Head(log=self.log, position=self.first + self.count - 1, epoch=self.epoch)
+
+
+class _Conversation(msgspec.Struct, kw_only=True):
+    id: str
+    log: LogId
+    created_at: int
+    payload: bytes
+    holder: str | None = None
+    lock_epoch: int = 0
+    lock_until_ms: int = 0
+
+
+class _Landing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a turn goes: into *log*, or (None) into a new one. *ground* is what it stands on, if that must be held."""
+
+    log: LogId | None = None
+    ground: Head | None = None
+    only_stands: bool = False
+
+
+class _State(msgspec.Struct):
+    """Everything of one tenant."""
+
+    logs: dict[LogId, _Log] = msgspec.field(default_factory=dict)
+    items: dict[str, tuple[LogId, int]] = msgspec.field(default_factory=dict)
+    responses: dict[str, _Response] = msgspec.field(default_factory=dict)
+    conversations: dict[str, _Conversation] = msgspec.field(default_factory=dict)
+    turns_of: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    next_insertion_index: int = 1
+
+
+class InMemorySessionStore:
+    """
+    A :class:`~antiphon.sessions.store.SessionStore` that lives and dies with its process.
+
+    Args:
+        clock: Seconds since the epoch, UTC.
+        random_bytes: Source of log ids.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._states: dict[TenantId, _State] = {}
+        self._open = False
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def close(self) -> None:
+        self._open = False
+
+    async def ping(self) -> None:
+        if not self._open:
+            raise StoreUnavailable("The session store is not open.")
+
+    def for_tenant(self, tenant: TenantId) -> _Tenant:
+        return _Tenant(self._states.setdefault(tenant, _State()), self._clock, self._random_bytes)
+
+    async def sweep(self, limit: int = 500) -> int:
+        now = self._clock()
+        expired = [
+            (response.turn.expires_at, tenant, response_id)
+            for tenant, state in self._states.items()
+            for response_id, response in state.responses.items()
+            if response.turn.expires_at is not None and response.turn.expires_at <= now
+        ]
+        going = sorted(expired)[:limit]
+        for _, tenant, response_id in going:
+            _forget(self._states[tenant], response_id)
+        for tenant in {tenant for _, tenant, _ in going}:
+            _erase_unreached(self._states[tenant])
+        return len(going)
+
+    async def check(self) -> list[str]:
+        return [problem for tenant, state in self._states.items() for problem in _problems(tenant, state)]
+
+
+class _Tenant:
+    """See :class:`~antiphon.sessions.store.TenantStore`. No method awaits, so each is atomic."""
+
+    def __init__(self, state: _State, clock: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
+        self._state = state
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    # The four named operations.
+
+    async def get_by_response_id(self, response_id: str) -> StoredSession | None:
+        response = self._response(response_id)
+        return None if response is None else self._session(response)
+
+    async def get_by_conversation_id(self, conversation_id: str) -> list[StoredSession]:
+        turns = [self._response(response_id) for response_id in self._state.turns_of.get(conversation_id, ())]
+        present = [response for response in turns if response is not None]
+        present.sort(key=lambda response: (response.created_at, response.insertion_index))
+        return [self._session(response) for response in present]
+
+    async def put_session(self, session: StoredSession) -> StoredSession:
+        before = copy.deepcopy(self._state) if session.response_id in self._state.responses else None
+        try:
+            return self._session(self._put(session))
+        except Exception:
+            if before is not None:
+                for field in _State.__struct_fields__:
+                    setattr(self._state, field, getattr(before, field))
+            raise
+
+    async def delete_session(self, response_id: str) -> None:
+        await self.delete_response(response_id)
+
+    # Turns.
+
+    async def read_head(self, response_id: str) -> ResponseHead | None:
+        response = self._response(response_id)
+        if response is None:
+            return None
+        return ResponseHead(
+            response_id=response_id,
+            family=self._state.logs[response.log].family,
+            head=response.head,
+            status=response.turn.status,
+            conversation_id=response.turn.conversation_id,
+        )
+
+    async def read_history_after(self, response_id: str) -> History | None:
+        response = self._response(response_id)
+        if response is None:
+            return None
+        conversation_id = response.turn.conversation_id
+        return History(
+            head=response.head,
+            family=self._state.logs[response.log].family,
+            status=response.turn.status,
+            items=self._view(response.head),
+            conversation_id=conversation_id,
+            last_created_at=self._last_created_at(conversation_id),
+        )
+
+    async def read_history_of(self, conversation_id: str) -> History | None:
+        conversation = self._state.conversations.get(conversation_id)
+        if conversation is None:
+            return None
+        head = self._end_of(conversation)
+        return History(
+            head=head,
+            family=self._state.logs[conversation.log].family,
+            items=self._view(head),
+            conversation_id=conversation_id,
+            last_created_at=self._last_created_at(conversation_id),
+        )
+
+    async def find_items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
+        found = ((item_id, self._find(item_id)) for item_id in ids)
+        return {item_id: item for item_id, item in found if item is not None}
+
+    async def commit(self, turn: NewTurn) -> Committed:
+        if turn.response_id in self._state.responses:
+            raise id_in_use("response", turn.response_id)
+        landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
+        response = self._store(turn, landing, settle_entries(turn.entries, self._find))
+        if turn.lease is not None:
+            self._state.conversations[turn.lease.conversation_id].holder = None
+        return Committed(
+            head=response.head,
+            first_position=response.first,
+            created_at=response.created_at,
+            insertion_index=response.insertion_index,
+        )
+
+    async def delete_response(self, response_id: str) -> bool:
+        if self._response(response_id) is None:
+            return False
+        _forget(self._state, response_id)
+        _erase_unreached(self._state)
+        return True
+
+    async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
+        response = self._response(response_id)
+        if response is None:
+            return None
+        end = response.first + response.turn.output_index
+        return page_of(listed(self._view(response.head)[:end]), page)
+
+    # Conversations.
+
+    async def create_conversation(self, conversation: NewConversation) -> Conversation:
+        if conversation.id in self._state.conversations:
+            raise id_in_use("conversation", conversation.id)
+        settled = settle_entries(conversation.entries, self._find)
+        log = self._open_log(conversation.family, base=None, is_conversation=True)
+        self._append(log, settled)
+        self._state.conversations[conversation.id] = _Conversation(
+            id=conversation.id, log=log, created_at=conversation.created_at, payload=conversation.payload
+        )
+        return self._shown(self._state.conversations[conversation.id])
+
+    async def read_conversation(self, conversation_id: str) -> Conversation | None:
+        conversation = self._state.conversations.get(conversation_id)
+        return None if conversation is None else self._shown(conversation)
+
+    async def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
+        conversation = self._state.conversations.get(conversation_id)
+        if conversation is None:
+            return None
+        conversation.payload = payload
+        return self._shown(conversation)
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        if self._state.conversations.pop(conversation_id, None) is None:
+            return False
+        _erase_unreached(self._state)
+        return True
+
+    async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
+        conversation = self._state.conversations.get(conversation_id)
+        return None if conversation is None else page_of(self._present(conversation), page)
+
+    async def read_conversation_item(self, conversation_id: str, item_id: str) -> StoredItem | None:
+        present = self._present(self._conversation(conversation_id))
+        return next((item for item in present if item.id == item_id), None)
+
+    async def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
+        conversation = self._unlocked(conversation_id)
+        settled = settle_entries(entries, self._find)
+        start = self._append(conversation.log, settled)
+        return tuple(self._entry(conversation.log, start + index, 0) for index in range(len(settled)))
+
+    async def remove_item(self, conversation_id: str, item_id: str) -> bool:
+        conversation = self._unlocked(conversation_id)
+        positions = [item.position for item in self._present(conversation) if item.id == item_id]
+        if not positions:
+            return False
+        self._hide(conversation.log, positions)
+        _erase_unreached(self._state)
+        return True
+
+    # Leases.
+
+    async def acquire_lease(self, conversation_id: str, holder: str, ttl_s: float) -> Lease:
+        conversation = self._unlocked(conversation_id)
+        conversation.holder = holder
+        conversation.lock_epoch += 1
+        conversation.lock_until_ms = self._now_ms() + int(ttl_s * 1000)
+        return Lease(conversation_id=conversation_id, holder=holder, epoch=conversation.lock_epoch)
+
+    async def renew_lease(self, lease: Lease, ttl_s: float) -> bool:
+        conversation = self._leased(lease)
+        if conversation is None:
+            return False
+        conversation.lock_until_ms = self._now_ms() + int(ttl_s * 1000)
+        return True
+
+    async def release_lease(self, lease: Lease) -> None:
+        conversation = self._leased(lease)
+        if conversation is not None:
+            conversation.holder = None
+
+    # Looking things up.
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _response(self, response_id: str) -> _Response | None:
+        response = self._state.responses.get(response_id)
+        if response is None or self._has_expired(response):
+            return None
+        return response
+
+    def _has_expired(self, response: _Response) -> bool:
+        return response.turn.expires_at is not None and response.turn.expires_at <= self._clock()
+
+    def _conversation(self, conversation_id: str) -> _Conversation:
+        conversation = self._state.conversations.get(conversation_id)
+        if conversation is None:
+            raise ConversationNotFound(conversation_id)
+        return conversation
+
+    def _unlocked(self, conversation_id: str) -> _Conversation:
+        conversation = self._conversation(conversation_id)
+        if conversation.holder is not None and conversation.lock_until_ms > self._now_ms():
+            raise ConversationLocked
+        return conversation
+
+    def _leased(self, lease: Lease) -> _Conversation | None:
+        conversation = self._state.conversations.get(lease.conversation_id)
+        if conversation is None or (conversation.holder, conversation.lock_epoch) != (lease.holder, lease.epoch):
+            return None
+        return conversation
+
+    def _find(self, item_id: str) -> StoredItem | None:
+        place = self._state.items.get(item_id)
+        return None if place is None else self._entry(*place, 0)
+
+    def _end_of(self, conversation: _Conversation) -> Head:
+        log = self._state.logs[conversation.log]
+        return Head(log=conversation.log, position=log.length - 1, epoch=log.epoch)
+
+    def _last_created_at(self, conversation_id: str | None, *, before: int | None = None) -> int:
+        turns = (self._response(response_id) for response_id in self._state.turns_of.get(conversation_id or "", ()))
+        return max(
+            (turn.created_at for turn in turns if turn and (before is None or turn.insertion_index < before)), default=0
+        )
+
+    # What is seen.
+
+    def _entry(self, log_id: LogId, position: int, epoch: int) -> StoredItem:
+        log = self._state.logs[log_id]
+        slot = log.slots[position - log.first]
+        shown = slot if slot is None or slot.target is None else self._target(slot.target)
+        return StoredItem(
+            log=log_id,
+            position=position,
+            id=None if shown is None else ItemId(shown.id),
+            type="" if shown is None else shown.type,
+            payload=None if shown is None else shown.payload,
+            left_out=slot is not None and slot.left_out,
+            removed=log.hides(position, epoch),
+        )
+
+    def _target(self, place: tuple[int, int]) -> Settled | None:
+        log = self._state.logs[LogId(place[0])]
+        return log.slots[place[1] - log.first]
+
+    def _view(self, head: Head) -> tuple[StoredItem, ...]:
+        items: list[StoredItem] = []
+        segment: Head | None = head
+        while segment is not None:
+            log = self._state.logs[segment.log]
+            below = reversed(range(log.first, segment.position + 1))
+            items += (self._entry(segment.log, position, segment.epoch) for position in below)
+            segment = log.base
+        return tuple(reversed(items))
+
+    def _present(self, conversation: _Conversation) -> list[StoredItem]:
+        return listed(self._view(self._end_of(conversation)))
+
+    def _own_items(self, response: _Response) -> list[StoredItem]:
+        return [self._entry(response.log, response.first + index, response.epoch) for index in range(response.count)]
+
+    def _session(self, response: _Response) -> StoredSession:
+        turn = response.turn
+        own = self._own_items(response)
+        return StoredSession(
+            response_id=turn.response_id,
+            conversation_id=turn.conversation_id,
+            previous_response_id=turn.previous_response_id,
+            messages=tuple(item for item in own if item.payload is not None),
+            output_index=sum(item.payload is not None for item in own[: turn.output_index]),
+            model=turn.model,
+            alias=turn.alias,
+            provider=turn.provider,
+            status=turn.status,
+            created_at=response.created_at,
+            completed_at=turn.completed_at,
+            insertion_index=response.insertion_index,
+            expires_at=turn.expires_at,
+            usage=turn.usage,
+            payload=turn.payload,
+            family=self._state.logs[response.log].family,
+            head=response.head,
+            first_position=response.first,
+        )
+
+    def _shown(self, conversation: _Conversation) -> Conversation:
+        return Conversation(
+            id=conversation.id,
+            family=self._state.logs[conversation.log].family,
+            created_at=conversation.created_at,
+            payload=conversation.payload,
+            head=self._end_of(conversation),
+        )
+
+    # Writing.
+
+    def _landing(self, turn: NewTurn, count: int, conversation: _Conversation | None) -> _Landing:
+        """Where a turn of *count* entries goes. Changes nothing, so that a refusal leaves nothing behind."""
+        attach = turn.attach
+        if conversation is not None:
+            if not turn.aside:
+                return self._same_family(turn, _Landing(log=conversation.log))
+            attach = attach if attach is not None else self._end_of(conversation)
+        if attach is None:
+            return _Landing()
+        log = self._ground(attach)
+        if count == 0:
+            return self._same_family(turn, _Landing(log=attach.log, ground=attach, only_stands=True))
+        if not turn.aside and not log.is_conversation and log.length == attach.position + 1:
+            return self._same_family(turn, _Landing(log=attach.log, ground=attach))
+        return _Landing(ground=attach)
+
+    def _held(self, lease: Lease) -> _Conversation:
+        conversation = self._leased(lease)
+        if conversation is None:
+            raise lease_lost()
+        return conversation
+
+    def _same_family(self, turn: NewTurn, landing: _Landing) -> _Landing:
+        assert landing.log is not None
+        check_family(turn.family, self._state.logs[landing.log].family)
+        return landing
+
+    def _ground(self, head: Head) -> _Log:
+        log = self._state.logs.get(head.log)
+        if log is None or not log.first - 1 <= head.position <= log.top:
+            raise base_erased("What this turn stands on was erased.")
+        for position, epoch in log.removals.items():
+            if position <= head.position and epoch > head.epoch and log.slots[position - log.first] is None:
+                raise base_erased("An item that this turn stands on was erased.")
+        return log
+
+    def _open_log(self, family: Family, *, base: Head | None, is_conversation: bool = False) -> LogId:
+        log = LogId(int.from_bytes(self._random_bytes(8), "big", signed=True))
+        self._state.logs[log] = _Log(
+            family=family, base=base, is_conversation=is_conversation, top=-1 if base is None else base.position
+        )
+        return log
+
+    def _append(self, log_id: LogId, settled: Iterable[Settled]) -> int:
+        log = self._state.logs[log_id]
+        start = log.length
+        for entry in settled:
+            if entry.target is None:
+                self._state.items[entry.id] = (log_id, log.length)
+            log.slots.append(entry)
+        log.top = log.length - 1
+        return start
+
+    def _store(
+        self, turn: NewTurn, landing: _Landing, settled: list[Settled], *, insertion_index: int | None = None
+    ) -> _Response:
+        state = self._state
+        log = landing.log if landing.log is not None else self._open_log(turn.family, base=landing.ground)
+        if landing.only_stands and landing.ground is not None:
+            first, epoch = landing.ground.position + 1, landing.ground.epoch
+        else:
+            first, epoch = self._append(log, settled), state.logs[log].epoch
+        if insertion_index is None:
+            insertion_index = state.next_insertion_index
+            state.next_insertion_index += 1
+        last_created_at = self._last_created_at(turn.conversation_id, before=insertion_index)
+        response = _Response(
+            turn=msgspec.structs.replace(turn, entries=(), lease=None, attach=None),
+            log=log,
+            first=first,
+            epoch=epoch,
+            count=len(settled),
+            created_at=max(turn.created_at, last_created_at),
+            insertion_index=insertion_index,
+        )
+        state.responses[turn.response_id] = response
+        if turn.conversation_id is not None:
+            state.turns_of.setdefault(turn.conversation_id, set()).add(turn.response_id)
+        return response
+
+    def _hide(self, log_id: LogId, positions: Iterable[int]) -> None:
+        log = self._state.logs[log_id]
+        hidden = [position for position in positions if position not in log.removals]
+        if hidden:
+            log.epoch += 1
+            log.removals.update(dict.fromkeys(hidden, log.epoch))
+
+    # Putting by hand.
+
+    def _put(self, session: StoredSession) -> _Response:
+        old = self._state.responses.get(session.response_id)
+        known = self._response(session.response_id)
+        replaced = {} if old is None else {str(item.id): item for item in self._own_items(old)}
+        if old is not None:
+            self._hide_turn(old)
+        attach, conversation = self._place_of(session, known)
+        turn = turn_of(session, family=session.family or self._family_at(attach, conversation), attach=attach)
+        # The ground is looked at before the old turn goes, and held while it goes: the old turn may be what kept it.
+        landing = self._landing(turn, len(session.messages), conversation)
+        if old is not None:
+            _forget(self._state, session.response_id)
+            _erase_unreached(self._state, also=landing.ground)
+        settled = settle_entries(session.messages, self._find, replaced=replaced)
+        return self._store(turn, landing, settled, insertion_index=None if known is None else known.insertion_index)
+
+    def _hide_turn(self, old: _Response) -> None:
+        conversation = next((each for each in self._state.conversations.values() if each.log == old.log), None)
+        if conversation is not None and old.count:
+            self._unlocked(conversation.id)
+            self._hide(old.log, range(old.first, old.first + old.count))
+
+    def _place_of(self, session: StoredSession, old: _Response | None) -> tuple[Head | None, _Conversation | None]:
+        """Where a session attaches: to a head, at the end of a conversation, or (neither) nowhere."""
+        came_back = old is not None and is_same_place(session.head, old.head)
+        if session.head is not None and not came_back:
+            return session.head, None
+        if old is not None and came_back:
+            conversation = self._state.conversations.get(session.conversation_id or "")
+            if conversation is not None and conversation.log == old.log:
+                return None, self._unlocked(conversation.id)
+            log = self._state.logs[old.log]
+            return attach_in_place_of(old.head, old.first, log.base, log.first), None
+        if session.previous_response_id is not None:
+            parent = self._response(session.previous_response_id)
+            if parent is None or parent is old:
+                raise PreviousResponseNotFound(session.previous_response_id)
+            return parent.head, None
+        if session.conversation_id is not None:
+            return None, self._unlocked(session.conversation_id)
+        return None, None
+
+    def _family_at(self, attach: Head | None, conversation: _Conversation | None) -> Family:
+        if conversation is not None:
+            return self._state.logs[conversation.log].family
+        if attach is not None:
+            return self._ground(attach).family
+        return Family(self._random_bytes(8).hex())
+
+
+def _forget(state: _State, response_id: str) -> None:
+    response = state.responses.pop(response_id)
+    if response.turn.conversation_id is not None:
+        state.turns_of[response.turn.conversation_id].discard(response_id)
+
+
+def _views(state: _State, also: Head | None = None) -> dict[tuple[LogId, int], int]:
+    """How far anything looks into each log, by the epoch that it sees."""
+    ends = [
+        Head(
+            log=conversation.log,
+            position=state.logs[conversation.log].length - 1,
+            epoch=state.logs[conversation.log].epoch,
+        )
+        for conversation in state.conversations.values()
+    ]
+    pending = [*(response.head for response in state.responses.values()), *ends, *([] if also is None else [also])]
+    tops: dict[tuple[LogId, int], int] = {}
+    while pending:
+        head = pending.pop()
+        if tops.get((head.log, head.epoch), _DEAD) >= head.position:
+            continue
+        tops[head.log, head.epoch] = head.position
+        base = state.logs[head.log].base
+        if base is not None:
+            pending.append(base)
+    return tops
+
+
+def _reached(state: _State, views: dict[tuple[LogId, int], int]) -> set[tuple[int, int]]:
+    """The places whose content can be seen: directly, or through a reference that can be seen."""
+    reached: set[tuple[int, int]] = set()
+    for (log_id, epoch), top in views.items():
+        log = state.logs[log_id]
+        for position in range(log.first, top + 1):
+            slot = log.slots[position - log.first]
+            if slot is not None and not log.hides(position, epoch):
+                reached.add((log_id, position))
+                if slot.target is not None:
+                    reached.add(slot.target)
+    return reached
+
+
+def _erase_unreached(state: _State, also: Head | None = None) -> None:
+    views = _views(state, also)
+    reached = _reached(state, views)
+    tops: dict[LogId, int] = {}
+    for (log_id, _), top in views.items():
+        tops[log_id] = max(top, tops.get(log_id, _DEAD))
+    for log_id, log in list(state.logs.items()):
+        log.top = tops.get(log_id, _DEAD)
+        for position in range(log.first, log.length):
+            slot = log.slots[position - log.first]
+            if slot is not None and (log_id, position) not in reached:
+                log.slots[position - log.first] = None
+                if slot.target is None:
+                    del state.items[slot.id]
+        if log.top == _DEAD and not any(log.slots):
+            del state.logs[log_id]
+
+
+def _problems(tenant: TenantId, state: _State) -> list[str]:
+    reached = _reached(state, _views(state))
+    kept = {
+        (log_id, log.first + index)
+        for log_id, log in state.logs.items()
+        for index, slot in enumerate(log.slots)
+        if slot is not None
+    }
+    indexed = set(state.items.values())
+    originals = {place for place in kept if _slot(state, place).target is None}
+    return [
+        *(f"{tenant}: the content at {place} is reached and is not there" for place in sorted(reached - kept)),
+        *(f"{tenant}: nothing reaches the content at {place}" for place in sorted(kept - reached)),
+        *(f"{tenant}: the item at {place} is not found by its id" for place in sorted(originals ^ indexed)),
+    ]
+
+
+def _slot(state: _State, place: tuple[LogId, int]) -> Settled:
+    log = state.logs[place[0]]
+    slot = log.slots[place[1] - log.first]
+    assert slot is not None
+    return slot

@@ -1,0 +1,61 @@
+"""Opening a SQLite file the way this store needs it, and the one place where SQLite's errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from antiphon.hub.errors import AntiphonError, StoreConflict, StoreCorrupt, StoreUnavailable
+
+__all__ = ["connect", "translate", "translated"]
+
+
+def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> apsw.Connection:
+    """
+    A connection with this store's settings.
+
+    Every COMMIT is on the disk when it returns (synchronous FULL). Pages that lose content are overwritten
+    (secure_delete). Nobody checkpoints inside a commit (wal_autocheckpoint 0): that stalls it for tens of milliseconds.
+
+    Raises:
+        StoreUnavailable: The file cannot be opened.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    with translated():
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(busy_timeout_ms)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("secure_delete", "on")
+        connection.pragma("query_only", "on" if read_only else "off")
+        connection.wal_autocheckpoint(0)
+    return connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise SQLite's errors as ours."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise translate(error) from error
+
+
+def translate(error: apsw.Error) -> AntiphonError:
+    """What an error of SQLite means to a caller. Its text names tables and system calls, never content."""
+    match error:
+        case apsw.ConstraintError():
+            return StoreConflict("An id is in use. Nothing was stored.")
+        case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
+            return StoreCorrupt(f"The store's file is damaged ({error}). Restore a backup.")
+        case apsw.FullError():
+            return StoreUnavailable("The store's disk is full. Nothing was stored; free some space.")
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
+            return StoreUnavailable(f"The store's file cannot be opened for writing ({error}). Check its permissions.")
+        case apsw.BusyError() | apsw.LockedError():
+            return StoreUnavailable("Another process holds the store's file. Nothing was stored; try again.")
+        case _:
+            return StoreUnavailable(f"The store failed ({type(error).__name__}: {error}). Nothing was stored.")

@@ -1,0 +1,297 @@
+"""
+Every statement of the store's daily work, by name. Constants with parameters only; an index serves each of them.
+
+``?1`` is the tenant throughout. A test reads the plan of every constant here and refuses one that scans a table.
+Reads of items give ``log, position, id, type, payload, left_out, ref_log``, a reference shown as what it points at.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Reading turns.
+
+_RESPONSE: Final = """
+SELECT r.id, r.conversation_id, r.previous_response_id, r.model, r.alias, r.provider, r.status, r.created_at,
+       r.completed_at, r.insertion_index, r.expires_at, r.input_tokens, r.cached_tokens, r.cache_write_tokens,
+       r.output_tokens, r.reasoning_tokens, r.payload, l.family, r.log, r.last_position, r.epoch, r.first_position,
+       r.output_position
+FROM responses r LEFT JOIN logs l ON l.tenant = r.tenant AND l.log = r.log
+"""
+
+READ_RESPONSE: Final = _RESPONSE + "WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)"
+
+READ_RESPONSES_OF: Final = (
+    _RESPONSE
+    + "WHERE r.tenant = ?1 AND r.conversation_id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3) "
+    + "ORDER BY r.created_at, r.insertion_index"
+)
+
+READ_HEAD: Final = """
+SELECT r.log, r.last_position, r.epoch, r.status, r.conversation_id, l.family
+FROM responses r LEFT JOIN logs l ON l.tenant = r.tenant AND l.log = r.log
+WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
+"""
+
+# Reading items.
+
+_ITEM: Final = """
+SELECT i.log, i.position, coalesce(i.id, t.id), coalesce(i.type, t.type), coalesce(i.payload, t.payload), i.left_out,
+       i.ref_log
+FROM items i LEFT JOIN items t ON t.tenant = i.tenant AND t.log = i.ref_log AND t.position = i.ref_position
+"""
+
+READ_OWN_ITEMS: Final = (
+    _ITEM + "WHERE i.tenant = ?1 AND i.log = ?2 AND i.position BETWEEN ?3 AND ?4 ORDER BY i.position"
+)
+
+FIND_ITEM: Final = """
+SELECT i.log, i.position, i.id, i.type, i.payload, i.left_out, NULL FROM items i WHERE i.tenant = ?1 AND i.id = ?2
+"""
+
+FIND_ITEMS: Final = """
+SELECT i.log, i.position, i.id, i.type, i.payload, i.left_out, NULL
+FROM json_each(?2) CROSS JOIN items i ON i.tenant = ?1 AND i.id = json_each.value
+"""
+
+# A view in one statement: its head (kind 0), what is hidden in it (kind 1), its items (kind 2), in segments from the
+# head's log down to the last base. Removals are looked for only in logs that had any.
+_VIEW: Final = """
+path (log, low, high, epoch, base_log, base_epoch) AS MATERIALIZED (
+    SELECT l.log, l.base_position + 1, start.position, start.epoch, l.base_log, l.base_epoch
+    FROM start CROSS JOIN logs l ON l.tenant = ?1 AND l.log = start.log
+    UNION ALL
+    SELECT l.log, l.base_position + 1, path.low - 1, path.base_epoch, l.base_log, l.base_epoch
+    FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.base_log
+)
+SELECT 0, start.log, start.position, start.epoch, start.family, start.status, start.conversation_id,
+       start.last_created_at, start.output_position
+FROM start
+UNION ALL
+SELECT 1, v.item_log, v.position, NULL, NULL, NULL, NULL, NULL, NULL
+FROM path CROSS JOIN removals v ON v.tenant = ?1 AND v.viewing_log = path.log AND v.epoch <= path.epoch
+WHERE path.epoch > 0
+UNION ALL
+SELECT 2, i.log, i.position, coalesce(i.id, t.id), coalesce(i.type, t.type), coalesce(i.payload, t.payload),
+       i.left_out, i.ref_log, NULL
+FROM path
+CROSS JOIN items i ON i.tenant = ?1 AND i.log = path.log AND i.position BETWEEN path.low AND path.high
+LEFT JOIN items t ON t.tenant = ?1 AND t.log = i.ref_log AND t.position = i.ref_position
+"""
+
+_START_AFTER: Final = """
+WITH RECURSIVE
+start (log, position, epoch, family, status, conversation_id, output_position, last_created_at) AS MATERIALIZED (
+    SELECT r.log, r.last_position, r.epoch, l.family, r.status, r.conversation_id, r.output_position,
+    coalesce((
+        SELECT n.created_at FROM responses n
+        WHERE n.tenant = ?1 AND n.conversation_id = r.conversation_id AND (n.expires_at IS NULL OR n.expires_at > ?3)
+        ORDER BY n.created_at DESC LIMIT 1
+    ), 0)
+    FROM responses r LEFT JOIN logs l ON l.tenant = r.tenant AND l.log = r.log
+    WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
+),
+"""
+
+_START_OF: Final = """
+WITH RECURSIVE
+start (log, position, epoch, family, status, conversation_id, output_position, last_created_at) AS MATERIALIZED (
+    SELECT c.log, l.length - 1, l.epoch, l.family, 'completed', c.id, l.length,
+    coalesce((
+        SELECT n.created_at FROM responses n
+        WHERE n.tenant = ?1 AND n.conversation_id = c.id AND (n.expires_at IS NULL OR n.expires_at > ?3)
+        ORDER BY n.created_at DESC LIMIT 1
+    ), 0)
+    FROM conversations c LEFT JOIN logs l ON l.tenant = c.tenant AND l.log = c.log
+    WHERE c.tenant = ?1 AND c.id = ?2
+),
+"""
+
+READ_HISTORY_AFTER: Final = _START_AFTER + _VIEW
+
+READ_HISTORY_OF: Final = _START_OF + _VIEW
+
+# Where an item shows in a log's present view: as itself, and through references to it.
+FIND_PRESENT: Final = """
+WITH shown (position, left_out) AS (
+    SELECT i.position, i.left_out FROM items i WHERE i.tenant = ?1 AND i.id = ?3 AND i.log = ?2
+    UNION ALL
+    SELECT i.position, i.left_out
+    FROM items t CROSS JOIN items i ON i.tenant = ?1 AND i.ref_log = t.log AND i.ref_position = t.position
+    WHERE t.tenant = ?1 AND t.id = ?3 AND i.log = ?2
+)
+SELECT shown.position FROM shown
+WHERE shown.left_out = 0 AND NOT EXISTS (
+    SELECT 1 FROM removals v
+    WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.item_log = ?2 AND v.position = shown.position
+)
+ORDER BY shown.position
+"""
+
+# Where a turn goes.
+
+# With how far anything looks into the log: its responses, forks that stand on it, a conversation that owns it.
+READ_LOG: Final = """
+SELECT l.kind, l.family, l.base_log, l.base_position, l.base_epoch, l.length, l.epoch,
+       (SELECT max(r.last_position) FROM responses r WHERE r.tenant = ?1 AND r.log = ?2),
+       (SELECT max(f.base_position) FROM logs f WHERE f.tenant = ?1 AND f.base_log = ?2),
+       (SELECT c.id FROM conversations c WHERE c.tenant = ?1 AND c.log = ?2)
+FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
+"""
+
+# Something that a view at (log ?2, epoch ?3, position ?4) shows was removed since, and erased.
+FIND_ERASED_IN_VIEW: Final = """
+SELECT 1 FROM removals v CROSS JOIN items i ON i.tenant = ?1 AND i.log = v.item_log AND i.position = v.position
+WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.epoch > ?3 AND v.position <= ?4
+  AND i.id IS NULL AND i.ref_log IS NULL
+LIMIT 1
+"""
+
+READ_LAST_CREATED_AT: Final = """
+SELECT n.created_at FROM responses n
+WHERE n.tenant = ?1 AND n.conversation_id = ?2 AND n.insertion_index < ?3
+  AND (n.expires_at IS NULL OR n.expires_at > ?4)
+ORDER BY n.created_at DESC LIMIT 1
+"""
+
+# Writing turns.
+
+TAKE_INSERTION_INDEX: Final = """
+INSERT INTO tenants (tenant, next_insertion_index) VALUES (?1, 2)
+ON CONFLICT (tenant) DO UPDATE SET next_insertion_index = next_insertion_index + 1
+RETURNING next_insertion_index - 1
+"""
+
+ADD_FAMILY: Final = "INSERT INTO families (tenant, family, salt) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"
+
+ADD_LOG: Final = """
+INSERT INTO logs (tenant, log, family, kind, base_log, base_position, base_epoch, length)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+"""
+
+EXTEND_CHAIN: Final = """
+UPDATE logs SET length = ?3 WHERE tenant = ?1 AND log = ?2 AND length = ?4 AND kind = 'chain'
+"""
+
+EXTEND_CONVERSATION: Final = """
+UPDATE logs SET length = ?3 WHERE tenant = ?1 AND log = ?2 AND length = ?4 AND kind = 'conversation'
+"""
+
+ADD_ITEM: Final = """
+INSERT INTO items (tenant, log, position, id, type, left_out, ref_log, ref_position, payload)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+"""
+
+ADD_RESPONSE: Final = """
+INSERT INTO responses (
+    tenant, id, log, first_position, output_position, last_position, epoch, previous_response_id, conversation_id,
+    status, model, alias, provider, created_at, insertion_index, completed_at, expires_at, input_tokens,
+    cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, payload
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+"""
+
+# Erasing.
+
+DROP_RESPONSE: Final = "DELETE FROM responses WHERE tenant = ?1 AND id = ?2 RETURNING log"
+
+DROP_LIVE_RESPONSE: Final = """
+DELETE FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3) RETURNING log
+"""
+
+READ_EXPIRED: Final = "SELECT tenant, id FROM responses WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
+
+DROP_REFERENCES_ABOVE: Final = """
+DELETE FROM items WHERE tenant = ?1 AND log = ?2 AND position > ?3 AND ref_log IS NOT NULL RETURNING ref_log
+"""
+
+DROP_ITEMS_ABOVE: Final = """
+DELETE FROM items WHERE tenant = ?1 AND log = ?2 AND position > ?3 AND NOT EXISTS (
+    SELECT 1 FROM items f
+    WHERE f.tenant = ?1 AND f.ref_log = ?2 AND f.ref_position = items.position AND f.ref_log IS NOT NULL
+)
+"""
+
+# Removed items of log ?2 that nothing reaches. (?3, ?4): a view that is held besides, or (-2, 0).
+FIND_UNREACHED: Final = """
+SELECT v.position, i.ref_log
+FROM removals v CROSS JOIN items i ON i.tenant = ?1 AND i.log = ?2 AND i.position = v.position
+WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.item_log = ?2
+  AND (i.id IS NOT NULL OR i.ref_log IS NOT NULL)
+  AND NOT (?3 >= v.position AND ?4 < v.epoch)
+  AND NOT EXISTS (
+    SELECT 1 FROM responses r
+    WHERE r.tenant = ?1 AND r.log = ?2 AND r.last_position >= v.position AND r.epoch < v.epoch
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM logs f
+    WHERE f.tenant = ?1 AND f.base_log = ?2 AND f.base_position >= v.position AND f.base_epoch < v.epoch
+  )
+  AND NOT EXISTS (
+    SELECT 1 FROM items f
+    WHERE f.tenant = ?1 AND f.ref_log = ?2 AND f.ref_position = v.position AND f.ref_log IS NOT NULL
+  )
+"""
+
+BLANK_ITEM: Final = """
+UPDATE items SET id = NULL, type = NULL, payload = NULL, left_out = 0, ref_log = NULL, ref_position = NULL
+WHERE tenant = ?1 AND log = ?2 AND position = ?3
+"""
+
+FIND_ROW_OF_LOG: Final = "SELECT 1 FROM items WHERE tenant = ?1 AND log = ?2 LIMIT 1"
+
+DETACH_LOG: Final = "UPDATE logs SET base_log = NULL WHERE tenant = ?1 AND log = ?2"
+
+DROP_LOG: Final = "DELETE FROM logs WHERE tenant = ?1 AND log = ?2"
+
+DROP_REMOVALS: Final = "DELETE FROM removals WHERE tenant = ?1 AND viewing_log = ?2"
+
+DROP_UNUSED_FAMILY: Final = """
+DELETE FROM families
+WHERE tenant = ?1 AND family = ?2 AND NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = ?1 AND l.family = ?2)
+"""
+
+# Conversations.
+
+ADD_CONVERSATION: Final = """
+INSERT INTO conversations (tenant, id, log, created_at, payload) VALUES (?1, ?2, ?3, ?4, ?5)
+"""
+
+READ_CONVERSATION: Final = """
+SELECT c.id, l.family, c.created_at, c.payload, c.log, l.length, l.epoch, c.holder, c.lock_epoch, c.lock_until_ms
+FROM conversations c CROSS JOIN logs l ON l.tenant = c.tenant AND l.log = c.log
+WHERE c.tenant = ?1 AND c.id = ?2
+"""
+
+UPDATE_CONVERSATION: Final = "UPDATE conversations SET payload = ?3 WHERE tenant = ?1 AND id = ?2"
+
+DROP_CONVERSATION: Final = "DELETE FROM conversations WHERE tenant = ?1 AND id = ?2 RETURNING log"
+
+BUMP_EPOCH: Final = "UPDATE logs SET epoch = epoch + 1 WHERE tenant = ?1 AND log = ?2"
+
+ADD_REMOVAL: Final = """
+INSERT INTO removals (tenant, viewing_log, item_log, position, epoch)
+SELECT ?1, ?2, ?2, ?3, l.epoch FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
+ON CONFLICT DO NOTHING
+"""
+
+FIND_HIDDEN: Final = """
+SELECT v.position FROM removals v
+WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.item_log = ?2 AND v.position >= ?3 AND v.position < ?4
+"""
+
+# Leases.
+
+TAKE_LEASE: Final = """
+UPDATE conversations SET holder = ?3, lock_epoch = lock_epoch + 1, lock_until_ms = ?4
+WHERE tenant = ?1 AND id = ?2 AND (holder IS NULL OR lock_until_ms <= ?5)
+RETURNING lock_epoch
+"""
+
+RENEW_LEASE: Final = """
+UPDATE conversations SET lock_until_ms = ?5 WHERE tenant = ?1 AND id = ?2 AND holder = ?3 AND lock_epoch = ?4
+RETURNING 1
+"""
+
+RELEASE_LEASE: Final = """
+UPDATE conversations SET holder = NULL WHERE tenant = ?1 AND id = ?2 AND holder = ?3 AND lock_epoch = ?4
+"""

@@ -1,0 +1,165 @@
+"""
+A session store in one SQLite file.
+
+Any number of event loops' tasks write through one thread that groups what waits into one transaction; reads go
+through connections of their own on the event loop's thread, where a short one costs less than a thread hop. Other
+processes may open the same file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import apsw
+
+from antiphon.hub.errors import StoreUnavailable
+from antiphon.hub.ids import TenantId
+from antiphon.stores.sqlite import queries
+from antiphon.stores.sqlite.checking import problems_of
+from antiphon.stores.sqlite.checkpointer import Checkpointer
+from antiphon.stores.sqlite.connection import connect, translated
+from antiphon.stores.sqlite.erasing import settle
+from antiphon.stores.sqlite.readers import Readers
+from antiphon.stores.sqlite.rows import rows_of
+from antiphon.stores.sqlite.schema import CURRENT, Schema, prepare
+from antiphon.stores.sqlite.tenant import Connections, SQLiteTenantStore
+from antiphon.stores.sqlite.writer import Writer
+
+__all__ = ["SQLiteSessionStore"]
+
+# How long a read waits for another process on the event loop's thread. In WAL mode readers wait only while another
+# process recovers or truncates the log.
+_READ_BUSY_TIMEOUT_MS = 250
+
+
+class SQLiteSessionStore:
+    """
+    A :class:`~antiphon.sessions.store.SessionStore` in one file.
+
+    Args:
+        path: The file; it is created when missing. Must be on a local disk.
+        clock: Seconds since the epoch, UTC.
+        random_bytes: Source of log ids and salts.
+        busy_timeout_s: How long a write waits for another process that writes.
+        schema: For tests of migrations.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        busy_timeout_s: float = 5.0,
+        schema: Schema = CURRENT,
+    ) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._busy_timeout_ms = int(busy_timeout_s * 1000)
+        self._schema = schema
+        self._connections: Connections | None = None
+        self._write_connection: apsw.Connection | None = None
+        self._checkpointer: Checkpointer | None = None
+
+    async def open(self) -> None:
+        if self._connections is None:
+            await asyncio.get_running_loop().run_in_executor(None, self._open)
+
+    async def close(self) -> None:
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._close, connections)
+
+    async def ping(self) -> None:
+        with self._open_connections().readers.connection() as connection:
+            connection.execute("SELECT count(*) FROM tenants WHERE tenant = ''").fetchall()
+
+    def for_tenant(self, tenant: TenantId) -> SQLiteTenantStore:
+        return SQLiteTenantStore(tenant, self._open_connections, clock=self._clock, random_bytes=self._random_bytes)
+
+    async def sweep(self, limit: int = 500) -> int:
+        return await self._open_connections().writer.run(partial(_sweep, now_s=int(self._clock()), limit=limit))
+
+    async def check(self) -> list[str]:
+        self._open_connections()
+        return await asyncio.get_running_loop().run_in_executor(None, self._check)
+
+    async def checkpoint(self) -> bool:
+        """
+        Move everything from the write-ahead log into the file and empty the log, so that nothing erased is left in it.
+
+        Returns:
+            False if somebody was reading or writing meanwhile; try again.
+        """
+        self._open_connections()
+        return await asyncio.get_running_loop().run_in_executor(None, self._checkpoint)
+
+    def _open_connections(self) -> Connections:
+        if self._connections is None:
+            raise StoreUnavailable("The session store is not open.")
+        return self._connections
+
+    def _connect(self, *, read_only: bool = False) -> apsw.Connection:
+        timeout_ms = _READ_BUSY_TIMEOUT_MS if read_only else self._busy_timeout_ms
+        return connect(self._path, busy_timeout_ms=timeout_ms, read_only=read_only)
+
+    def _open(self) -> None:
+        write_connection = self._connect()
+        try:
+            with translated():
+                prepare(write_connection, self._schema)
+        except BaseException:
+            write_connection.close()
+            raise
+        checkpointer = Checkpointer(self._connect())
+        write_connection.set_wal_hook(checkpointer.on_commit)
+        self._checkpointer = checkpointer
+        self._write_connection = write_connection
+        self._connections = Connections(
+            readers=Readers(partial(self._connect, read_only=True)), writer=Writer(write_connection)
+        )
+
+    def _close(self, connections: Connections) -> None:
+        connections.writer.close()
+        connections.readers.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        if self._write_connection is not None:
+            # Another process may be reading; then the log is left to it, or to whoever opens the file next.
+            with suppress(apsw.BusyError):
+                self._write_connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._write_connection.close()
+        self._checkpointer = self._write_connection = None
+
+    def _check(self) -> list[str]:
+        connection = self._connect(read_only=True)
+        try:
+            with translated():
+                return problems_of(connection)
+        finally:
+            connection.close()
+
+    def _checkpoint(self) -> bool:
+        connection = self._connect()
+        try:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+
+def _sweep(connection: apsw.Connection, *, now_s: int, limit: int) -> int:
+    expired = rows_of(connection, queries.READ_EXPIRED, now_s, limit)
+    for tenant, response_id in expired:
+        logs = rows_of(connection, queries.DROP_RESPONSE, tenant, response_id)
+        settle(connection, tenant, [log for (log,) in logs])
+    return len(expired)

@@ -1,0 +1,191 @@
+"""One tenant's view of a SQLite store: reads on the event loop's thread, writes through the writer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import apsw
+import msgspec
+import orjson
+
+from antiphon.hub.errors import ConversationNotFound
+from antiphon.hub.ids import TenantId
+from antiphon.sessions.records import (
+    Committed,
+    Conversation,
+    Entry,
+    History,
+    ItemPage,
+    Lease,
+    NewConversation,
+    NewTurn,
+    Page,
+    ResponseHead,
+    StoredItem,
+    StoredSession,
+)
+from antiphon.stores.paging import listed, page_of
+from antiphon.stores.sqlite import queries
+from antiphon.stores.sqlite.readers import Readers
+from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, response_head_of, rows_of, session_of
+from antiphon.stores.sqlite.views import View, read_view
+from antiphon.stores.sqlite.writer import Writer
+from antiphon.stores.sqlite.writing import Writing
+
+__all__ = ["Connections", "SQLiteTenantStore"]
+
+T = TypeVar("T")
+
+# Turns between two looks at the event loop.
+_SLICE = 32
+
+
+class Connections(msgspec.Struct, frozen=True):
+    """What an open store reads and writes with."""
+
+    readers: Readers
+    writer: Writer
+
+
+class SQLiteTenantStore:
+    """
+    See :class:`~antiphon.sessions.store.TenantStore`.
+
+    Args:
+        connections: Gives what the store has open now, or raises StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        tenant: TenantId,
+        connections: Callable[[], Connections],
+        *,
+        clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._tenant = tenant
+        self._connections = connections
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    # The four named operations.
+
+    async def get_by_response_id(self, response_id: str) -> StoredSession | None:
+        with self._connections().readers.snapshot() as connection:
+            rows = rows_of(connection, queries.READ_RESPONSE, self._tenant, response_id, int(self._clock()))
+            return self._session(connection, rows[0]) if rows else None
+
+    async def get_by_conversation_id(self, conversation_id: str) -> list[StoredSession]:
+        with self._connections().readers.snapshot() as connection:
+            now_s = int(self._clock())
+            sessions = []
+            for row in rows_of(connection, queries.READ_RESPONSES_OF, self._tenant, conversation_id, now_s):
+                sessions.append(self._session(connection, row))
+                if len(sessions) % _SLICE == 0:
+                    await asyncio.sleep(0)
+            return sessions
+
+    async def put_session(self, session: StoredSession) -> StoredSession:
+        return await self._write(lambda writing: writing.put_session(session))
+
+    async def delete_session(self, response_id: str) -> None:
+        await self.delete_response(response_id)
+
+    # Turns.
+
+    async def read_head(self, response_id: str) -> ResponseHead | None:
+        row = self._read_one(queries.READ_HEAD, response_id, int(self._clock()))
+        return None if row is None else response_head_of(response_id, row)
+
+    async def read_history_after(self, response_id: str) -> History | None:
+        view = await self._view(queries.READ_HISTORY_AFTER, response_id)
+        return None if view is None else view.history
+
+    async def read_history_of(self, conversation_id: str) -> History | None:
+        view = await self._view(queries.READ_HISTORY_OF, conversation_id)
+        return None if view is None else view.history
+
+    async def find_items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
+        with self._connections().readers.connection() as connection:
+            rows = rows_of(connection, queries.FIND_ITEMS, self._tenant, orjson.dumps(list(ids)).decode())
+            return {str(item.id): item for item in map(item_of, rows)}
+
+    async def commit(self, turn: NewTurn) -> Committed:
+        return await self._write(lambda writing: writing.commit(turn))
+
+    async def delete_response(self, response_id: str) -> bool:
+        return await self._write(lambda writing: writing.delete_response(response_id))
+
+    async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
+        view = await self._view(queries.READ_HISTORY_AFTER, response_id)
+        return None if view is None else page_of(listed(view.history.items[: view.output_position]), page)
+
+    # Conversations.
+
+    async def create_conversation(self, conversation: NewConversation) -> Conversation:
+        return await self._write(lambda writing: writing.create_conversation(conversation))
+
+    async def read_conversation(self, conversation_id: str) -> Conversation | None:
+        row = self._read_one(queries.READ_CONVERSATION, conversation_id)
+        return None if row is None else conversation_of(row)
+
+    async def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
+        return await self._write(lambda writing: writing.update_conversation(conversation_id, payload))
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        return await self._write(lambda writing: writing.delete_conversation(conversation_id))
+
+    async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
+        view = await self._view(queries.READ_HISTORY_OF, conversation_id)
+        return None if view is None else page_of(listed(view.history.items), page)
+
+    async def read_conversation_item(self, conversation_id: str, item_id: str) -> StoredItem | None:
+        with self._connections().readers.snapshot() as connection:
+            rows = rows_of(connection, queries.READ_CONVERSATION, self._tenant, conversation_id)
+            if not rows:
+                raise ConversationNotFound(conversation_id)
+            log = conversation_of(rows[0]).head.log
+            places = rows_of(connection, queries.FIND_PRESENT, self._tenant, log, item_id)
+            return self._items(connection, log, places[0][0], places[0][0])[0] if places else None
+
+    async def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
+        return await self._write(lambda writing: writing.append_items(conversation_id, entries))
+
+    async def remove_item(self, conversation_id: str, item_id: str) -> bool:
+        return await self._write(lambda writing: writing.remove_item(conversation_id, item_id))
+
+    # Leases.
+
+    async def acquire_lease(self, conversation_id: str, holder: str, ttl_s: float) -> Lease:
+        return await self._write(lambda writing: writing.acquire_lease(conversation_id, holder, ttl_s))
+
+    async def renew_lease(self, lease: Lease, ttl_s: float) -> bool:
+        return await self._write(lambda writing: writing.renew_lease(lease, ttl_s))
+
+    async def release_lease(self, lease: Lease) -> None:
+        await self._write(lambda writing: writing.release_lease(lease))
+
+    # How.
+
+    async def _write(self, work: Callable[[Writing], T]) -> T:
+        def job(connection: apsw.Connection) -> T:
+            return work(Writing(connection, self._tenant, now_s=self._clock(), random_bytes=self._random_bytes))
+
+        return await self._connections().writer.run(job)
+
+    def _read_one(self, statement: str, *parameters: object) -> Row | None:
+        with self._connections().readers.connection() as connection:
+            rows = rows_of(connection, statement, self._tenant, *parameters)
+            return rows[0] if rows else None
+
+    async def _view(self, statement: str, object_id: str) -> View | None:
+        with self._connections().readers.connection() as connection:
+            return await read_view(connection, statement, (self._tenant, object_id, int(self._clock())))
+
+    def _session(self, connection: apsw.Connection, row: Row) -> StoredSession:
+        return session_of(row, self._items(connection, row[18], row[21], row[19]))
+
+    def _items(self, connection: apsw.Connection, log: int, first: int, last: int) -> list[StoredItem]:
+        return list(map(item_of, rows_of(connection, queries.READ_OWN_ITEMS, self._tenant, log, first, last)))

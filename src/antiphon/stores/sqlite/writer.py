@@ -1,0 +1,150 @@
+"""
+The one writer: a thread that puts whatever waits into one transaction.
+
+A COMMIT costs an fsync whatever is in it, so jobs that arrive while one is under way share the next. Each job runs
+behind a savepoint: one that is refused leaves nothing behind and does not touch its neighbours. A caller hears of
+its job only after COMMIT has returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from antiphon.hub.errors import StoreUnavailable
+from antiphon.stores.sqlite.connection import translate
+
+__all__ = ["MAX_BATCH", "Writer"]
+
+T = TypeVar("T")
+
+# More jobs in a transaction save little more: at 16, the fsync is already the smaller part.
+MAX_BATCH = 64
+
+
+class _Job(msgspec.Struct, eq=False):
+    work: Callable[[apsw.Connection], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """
+    Runs jobs on *connection*, which nobody else uses while the writer lives.
+
+    Args:
+        max_batch: How many jobs share a transaction at most.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, max_batch: int = MAX_BATCH) -> None:
+        self._connection = connection
+        self._max_batch = max_batch
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = Thread(target=self._serve, name="antiphon-sqlite-writer", daemon=True)
+        self._closed = False
+        self._gate = Lock()  # so that no job comes in behind the one that ends the thread
+        self._thread.start()
+
+    async def run(self, work: Callable[[apsw.Connection], T]) -> T:
+        """
+        Run *work* in a transaction and wait until it is durable.
+
+        A caller that is cancelled while it waits does not take the job back: it may still be carried out.
+
+        Raises:
+            StoreUnavailable: The transaction could not be committed, or the writer is closed.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._gate:
+            if self._closed:
+                raise StoreUnavailable("The session store is not open.")
+            self._jobs.put(_Job(work, future, loop))
+        return await future
+
+    def close(self) -> None:
+        """Finish the jobs that were accepted and end the thread. Blocks."""
+        with self._gate:
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            batch, ended = self._batch(job)
+            self._carry_out(batch)
+            _report(batch)
+            if ended:
+                return
+
+    def _batch(self, first: _Job) -> tuple[list[_Job], bool]:
+        batch = [first]
+        while len(batch) < self._max_batch:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return batch, False
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+
+    def _carry_out(self, batch: list[_Job]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                self._attempt(job)
+            self._connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whatever it is, every caller of the batch hears of it
+            self._roll_back()
+            for job in batch:
+                job.error = translate(error) if isinstance(error, apsw.Error) else error
+
+    def _attempt(self, job: _Job) -> None:
+        """Run one job. Its refusal is its own; an error of SQLite's (disk full, I/O) is the whole transaction's."""
+        self._connection.execute("SAVEPOINT job")
+        try:
+            job.result = job.work(self._connection)
+        except apsw.ConstraintError as error:
+            job.error = translate(error)
+        except apsw.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised again where the job's caller awaits
+            job.error = error
+        if job.error is not None:
+            self._connection.execute("ROLLBACK TO job")
+        self._connection.execute("RELEASE job")
+
+    def _roll_back(self) -> None:
+        # SQLite has rolled back by itself after some errors (disk full, I/O); a second ROLLBACK would be an error.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _report(batch: Iterable[_Job]) -> None:
+    """Wake the callers: one wake-up for each event loop, not one for each job."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in batch:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more, and the jobs are done all the same
+            loop.call_soon_threadsafe(_resolve, jobs)
+
+
+def _resolve(jobs: Iterable[_Job]) -> None:
+    for job in jobs:
+        if job.future.done():  # the caller was cancelled
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)

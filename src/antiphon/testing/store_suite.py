@@ -1,0 +1,30 @@
+"""
+The conformance suite of session stores: what :mod:`antiphon.sessions.store` says in words, in code.
+
+A backend passes all of it, with nothing skipped. Run it from any test runner::
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+    async def test_conformance(check, fixture):
+        await check.run(fixture)
+
+Each check needs a fixture of its own: an empty, opened store made with the fixture's clock.
+"""
+
+from __future__ import annotations
+
+from antiphon.testing.store_conversations import checks as conversation_checks
+from antiphon.testing.store_erasing import checks as erasing_checks
+from antiphon.testing.store_fixture import Check, FixedClock, StoreFixture
+from antiphon.testing.store_leases import checks as lease_checks
+from antiphon.testing.store_sessions import checks as session_checks
+from antiphon.testing.store_turns import checks as turn_checks
+
+__all__ = ["CHECKS", "Check", "FixedClock", "StoreFixture"]
+
+CHECKS: tuple[Check, ...] = (
+    *turn_checks.checks,
+    *session_checks.checks,
+    *conversation_checks.checks,
+    *lease_checks.checks,
+    *erasing_checks.checks,
+)

@@ -1,0 +1,1 @@
+"""Providers, tested with values and recorded bytes alone."""

@@ -1,0 +1,1 @@
+"""The machines without I/O: parsing, assembling, order, accumulation."""
