@@ -13,10 +13,11 @@ from antiphon.settings import FLAGS, flag_variable
 
 def test_flags_become_settings() -> None:
     """Each flag that was given is an override by its key; a flag that was not leaves no trace."""
+    listening = ["--host", "::1", "--port", "0", "--no-auth"]
+    upstreams = ["--upstream", "http://a", "--upstream", "http://b"]
+
     command = parse(
-        ["serve", "--host", "::1", "--port", "0", "--store", "memory:", "--upstream", "http://a", "--upstream", "http://b"]
-        + ["--no-auth", "--log-level", "debug", "--config", "a.yaml"],
-        {},
+        ["serve", *listening, *upstreams, "--store", "memory:", "--log-level", "debug", "--config", "a.yaml"], {}
     )
 
     assert (command.name, command.config) == ("serve", Path("a.yaml"))
@@ -64,7 +65,15 @@ def test_every_setting_with_a_flag_is_a_flag_of_serve() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["sing"], ["serve", "--prot", "1"], ["serve", "--por", "1"], ["store"], ["demo", "--port", "x"], ["check", "x"]],
+    [
+        [],
+        ["sing"],
+        ["serve", "--prot", "1"],
+        ["serve", "--por", "1"],
+        ["store"],
+        ["demo", "--port", "x"],
+        ["check", "x"],
+    ],
     ids=" ".join,
 )
 def test_a_command_line_that_cannot_be_read(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

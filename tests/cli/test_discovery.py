@@ -68,7 +68,12 @@ async def test_nobody() -> None:
     [
         (
             {"OPENAI_API_KEY": "sk-1"},
-            {"name": "openai", "base_url": "https://api.openai.com/v1", "api_key": "sk-1", "quirks": dict(OPENAI_QUIRKS)},
+            {
+                "name": "openai",
+                "base_url": "https://api.openai.com/v1",
+                "api_key": "sk-1",
+                "quirks": dict(OPENAI_QUIRKS),
+            },
         ),
         (
             {"OPENAI_API_KEY": " sk-1 ", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1/"},

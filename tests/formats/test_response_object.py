@@ -28,12 +28,12 @@ MESSAGE = {
 }
 USAGE = Usage(input_tokens=3, output_tokens=2)
 
-# The order of OpenAI's wire, as recorded.
+# The order of the wire; what only a terminal body has stands at the end.
 WIRE = """
 id object created_at status background completed_at error frequency_penalty incomplete_details instructions
 max_output_tokens max_tool_calls model moderation output parallel_tool_calls presence_penalty previous_response_id
 prompt_cache_key prompt_cache_retention reasoning safety_identifier service_tier store temperature text tool_choice
-tool_usage tools top_logprobs top_p truncation usage user metadata
+tool_usage tools top_logprobs top_p truncation usage user metadata billing
 """
 TERMINAL_NAMES = WIRE.split()
 

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
@@ -43,12 +44,13 @@ async def _serve(command: Command) -> int:
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     with contextlib.closing(_bound_socket(settings.server)) as listening:
+        server = _Server(_configuration(application, settings), lambda: _announce(listening, application))
         await application.startup()
         try:
-            server = _Server(_configuration(application, settings), lambda: _announce(listening, application))
             await server.serve(sockets=[listening])
         finally:
-            await application.shutdown()
+            # Turns that nobody follows any more have what the open connections have left of the time.
+            await application.gateway.shutdown(max(0.0, settings.server.drain_timeout_s - server.drained_for_s))
     return 0
 
 
@@ -101,12 +103,19 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._announce = announce
         self._announcing: asyncio.Task[None] | None = None
+        self._draining_since: float | None = None
+
+    @property
+    def drained_for_s(self) -> float:
+        """How long ago it stopped to take connections; 0 if it never has."""
+        return 0.0 if self._draining_since is None else time.monotonic() - self._draining_since
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announcing = asyncio.create_task(self._announced(), name="announce")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._draining_since = time.monotonic()
         if self._announcing is not None:
             self._announcing.cancel()
         await super().shutdown(sockets)

@@ -125,7 +125,7 @@ class Num:
             raise out_of_range(value, self.minimum, kind="decimal", below=True)
         if not value <= self.maximum:
             raise out_of_range(value, self.maximum, kind="decimal", below=False)
-        return float(value)
+        return value + 0.0  # also makes 0.0 of -0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,7 @@ ADD_FAMILY: Final = "INSERT INTO families (tenant, family, salt) VALUES (?1, ?2,
 ADD_LOG: Final = """
 INSERT INTO logs (tenant, log, family, kind, base_log, base_position, base_epoch, length)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+ON CONFLICT (tenant, log) DO NOTHING
 """
 
 EXTEND_CHAIN: Final = """

@@ -358,11 +358,22 @@ class Writing:
         return 0 if row is None else int(row[0])
 
     def _open_log(self, family: Family, base: Head | None, *, kind: str, count: int) -> LogId:
-        log = LogId(int.from_bytes(self._random_bytes(8), "big", signed=True))
         self._run(queries.ADD_FAMILY, family, self._random_bytes(32))
         base_columns = (None, -1, 0) if base is None else (base.log, base.position, base.epoch)
-        self._run(queries.ADD_LOG, log, family, kind, *base_columns, base_columns[1] + 1 + count)
-        return log
+        while True:
+            log = self._new_log_id()
+            self._run(queries.ADD_LOG, log, family, kind, *base_columns, base_columns[1] + 1 + count)
+            if self._connection.changes() == 1:
+                return log
+
+    def _new_log_id(self) -> LogId:
+        """
+        Seconds, then 32 random bits: logs that are made at one time stand together in the tables' indexes.
+
+        With ids that are random throughout, every new row would touch pages of its own: 25 pages for a first turn
+        instead of a few.
+        """
+        return LogId((self._now_s & 0x7FFFFFFF) << 32 | int.from_bytes(self._random_bytes(4), "big"))
 
     def _extend(self, log: LogId, length: int, count: int, statement: str) -> None:
         if count == 0:
@@ -372,12 +383,8 @@ class Writing:
             raise StoreConflict("The log has grown since it was read. Nothing was stored.")
 
     def _fill(self, log: LogId, first: int, settled: Sequence[Settled]) -> None:
-        for position, entry in enumerate(settled, first):
-            if entry.target is None:
-                columns: tuple[object, ...] = (entry.id, entry.type, entry.left_out, None, None, entry.payload)
-            else:
-                columns = (None, None, entry.left_out, *entry.target, None)
-            self._run(queries.ADD_ITEM, log, position, *columns)
+        rows = [(self._tenant, log, position, *_item_columns(entry)) for position, entry in enumerate(settled, first)]
+        self._connection.executemany(queries.ADD_ITEM, rows)
 
     # Taking out.
 
@@ -407,3 +414,9 @@ class Writing:
         assert row is not None
         settle(self._connection, self._tenant, row, held=held)
         return {str(item.id): item for item in old.messages if isinstance(item, StoredItem)}
+
+
+def _item_columns(entry: Settled) -> tuple[object, ...]:
+    if entry.target is None:
+        return (entry.id, entry.type, entry.left_out, None, None, entry.payload)
+    return (None, None, entry.left_out, *entry.target, None)
