@@ -22,7 +22,7 @@ FUNCTION = {
     "name": "f",
     "output_schema": None,
     "parameters": None,
-    "strict": True,
+    "strict": None,
 }
 
 # field, what is sent, where it arrives, what arrives

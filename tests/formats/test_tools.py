@@ -9,6 +9,7 @@ from openai._models import validate_type
 from openai.types.responses import Tool as SdkTool
 
 from antiphon.formats.responses import ResponsesFormat
+from antiphon.hub.response import opening_response
 from antiphon.hub.errors import InvalidRequest
 
 FORMAT = ResponsesFormat()
@@ -60,9 +61,20 @@ def test_a_functions_defaults_are_filled_in() -> None:
         "name": "f",
         "output_schema": None,
         "parameters": None,
-        "strict": True,
+        "strict": None,
     }
     assert expected == decoded({"type": "function", "name": "f", "strict": None})
+
+
+def test_strictness_that_was_not_asked_for_is_echoed_and_not_imposed() -> None:
+    """The response shows the API's default, also in a namespace; what is decided by the provider stays undecided."""
+    function = {"type": "function", "name": "f"}
+    namespace = {"type": "namespace", "name": "n", "description": "d", "tools": [function]}
+    request = FORMAT.decode({"model": "m", "input": "hi", "tools": [function, namespace]})
+    echoed = opening_response(request, id="resp_1", created_at=1, model="m", conversation_id=None)["tools"]
+
+    assert [tool.get("strict") for tool in request.tools] == [None, None]
+    assert (echoed[0]["strict"], echoed[1]["tools"][0]["strict"]) == (True, True)
 
 
 def test_null_inside_a_schema_stays() -> None:

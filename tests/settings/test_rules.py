@@ -14,7 +14,9 @@ A = {"name": "a", "base_url": "http://a/v1"}
 
 def said_of(**overrides: Any) -> str:
     with pytest.raises(SettingsError) as caught:
-        Settings.load(overrides={key.replace("__", "."): value for key, value in overrides.items()})
+        Settings.load(
+            overrides={key.replace("__", "."): value for key, value in overrides.items()}, dialects=["openai_chat"]
+        )
     return str(caught.value)
 
 

@@ -7,6 +7,7 @@ spirit: one method of it replaced. A bug that the suite lets through fails here.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.sessions.records import Head
+from antiphon.sessions.records import Committed, Head, ItemPage, Page
 from antiphon.sessions.store import SessionStore
 from antiphon.stores import memory, turns
 from antiphon.stores.memory import InMemorySessionStore
@@ -60,21 +61,21 @@ def _never(*_: object, **__: object) -> None:
     """Do nothing."""
 
 
+def edit_of_pages(change: Callable[[ItemPage, Page], ItemPage]) -> Plant:
+    """A bug in paging."""
+    return swap(tenant, "page_of", lambda right: lambda items, page: change(right(items, page), page))
+
+
+def _head_one_further(done: Committed) -> Committed:
+    return msgspec.structs.replace(done, head=msgspec.structs.replace(done.head, position=done.head.position + 1))
+
+
+def _output_one_later(view: views.View | None) -> views.View | None:
+    return view and msgspec.structs.replace(view, output_position=view.output_position + 1)
+
+
 SQLITE_BUGS: dict[str, Bug] = {
-    "head off by one": Bug(
-        "turn_is_read_back_whole",
-        swap(
-            writing.Writing,
-            "_store",
-            lambda right: (
-                lambda *a, **k: (
-                    lambda done: msgspec.structs.replace(
-                        done, head=msgspec.structs.replace(done.head, position=done.head.position + 1)
-                    )
-                )(right(*a, **k))
-            ),
-        ),
-    ),
+    "head off by one": Bug("turn_is_read_back_whole", swap(writing.Writing, "_store", but(_head_one_further))),
     "appends without looking whether somebody did": Bug(
         "positions_are_never_used_again",
         swap(
@@ -267,28 +268,11 @@ SQLITE_BUGS: dict[str, Bug] = {
         swap(tenant, "listed", lambda _: lambda items: [item for item in items if item.payload is not None]),
     ),
     "output among the input items": Bug(
-        "input_items_are_what_the_model_saw",
-        swap(
-            views._Reading,
-            "finish",
-            lambda right: (
-                lambda self: (
-                    lambda view: view and msgspec.structs.replace(view, output_position=view.output_position + 1)
-                )(right(self))
-            ),
-        ),
+        "input_items_are_what_the_model_saw", swap(views._Reading, "finish", but(_output_one_later))
     ),
     "has_more one too early": Bug(
         "items_of_a_conversation_are_paged",
-        swap(
-            tenant,
-            "page_of",
-            lambda right: (
-                lambda items, page: (
-                    lambda answer: msgspec.structs.replace(answer, has_more=len(answer.items) == page.limit)
-                )(right(items, page))
-            ),
-        ),
+        edit_of_pages(lambda answer, page: msgspec.structs.replace(answer, has_more=len(answer.items) == page.limit)),
     ),
     "order ignored": Bug(
         "items_of_a_conversation_are_paged",
@@ -329,7 +313,7 @@ SQLITE_BUGS: dict[str, Bug] = {
     ),
     "deleted conversation takes its turns along": Bug(
         "deleted_conversation_leaves_its_responses",
-        swap(writing.Writing, "delete_conversation", lambda right: _delete_with_turns(right)),
+        swap(writing.Writing, "delete_conversation", _delete_with_turns),
     ),
 }
 
@@ -405,7 +389,7 @@ MEMORY_BUGS: dict[str, Bug] = {
         ),
     ),
     "a refused replacement is not undone": Bug(
-        "refused_replacement_changes_nothing", swap(memory.copy, "deepcopy", lambda _: _never)
+        "refused_replacement_changes_nothing", swap(copy, "deepcopy", lambda _: _never)
     ),
     "views lose their epoch": Bug(
         "fork_sees_its_base_as_of_its_birth",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from antiphon.app import dialects
 from antiphon.cli.arguments import Command
 from antiphon.cli.discovery import discover
 from antiphon.cli.errors import ConfigurationError
@@ -24,7 +27,7 @@ def load_settings(command: Command) -> Settings:
     Raises:
         SettingsError: With every problem.
     """
-    return Settings.load(command.config, command.environment, command.overrides)
+    return _load(command, command.overrides)
 
 
 async def load_settings_with_upstreams(command: Command) -> Settings:
@@ -41,4 +44,8 @@ async def load_settings_with_upstreams(command: Command) -> Settings:
     found = await discover(command.environment)
     if not found:
         raise ConfigurationError(_NOTHING_FOUND)
-    return Settings.load(command.config, command.environment, {**command.overrides, "upstreams": found})
+    return _load(command, {**command.overrides, "upstreams": found})
+
+
+def _load(command: Command, overrides: Mapping[str, object]) -> Settings:
+    return Settings.load(command.config, command.environment, overrides, dialects=dialects())

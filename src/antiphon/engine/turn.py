@@ -231,14 +231,14 @@ class Turn:
         while not decoder.ended:
             block = await reply.read_block()
             if not block:
-                self._take(decoder.finish())
-                return
+                break
             self._received_bytes += len(block)
             if self._received_bytes > self._policy.max_response_bytes:
                 raise ResponseTooLarge(
                     f"The answer is longer than max_response_bytes ({self._policy.max_response_bytes} bytes)."
                 )
             self._take(decoder.feed(block))
+        self._take(decoder.finish())
 
     def _take(self, events: Sequence[ReplyEvent]) -> None:
         if not events:

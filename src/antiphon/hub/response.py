@@ -140,7 +140,7 @@ def _settings(request: TurnRequest, model: str) -> JsonObject:
         "text": request.text,
         "tool_choice": request.tool_choice,
         "tool_usage": _tool_usage(),
-        "tools": list(request.tools),
+        "tools": [_echoed(tool) for tool in request.tools],
         "top_logprobs": _or(request.top_logprobs, 0),
         "top_p": _or(request.top_p, 1.0),
         "truncation": request.truncation,
@@ -148,6 +148,13 @@ def _settings(request: TurnRequest, model: str) -> JsonObject:
         "user": request.user,
         "metadata": request.metadata,
     }
+
+
+def _echoed(tool: JsonObject) -> JsonObject:
+    """A tool as the response shows it: strictness that was not mentioned is the API's default."""
+    if tool["type"] == "namespace":
+        return {**tool, "tools": [_echoed(inner) for inner in tool["tools"]]}
+    return {**tool, "strict": True} if tool["type"] == "function" and tool.get("strict") is None else tool
 
 
 def _or(value: float | None, default: float) -> float:

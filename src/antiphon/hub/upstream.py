@@ -50,16 +50,17 @@ class ReplyDecoder(Protocol):
         Take bytes of a streamed reply as they came, cut anywhere.
 
         Raises:
-            UpstreamError: The stream is malformed, or the upstream reported an error in it.
+            UpstreamError: The stream is malformed, or the upstream reported an error in it. Events that came before the
+                fault in the same block are returned, and :meth:`finish` raises it.
         """
         ...
 
     def finish(self) -> Sequence[ReplyEvent]:
         """
-        The connection ended. Returns what was still held back.
+        The connection ended, or :attr:`ended` is true. Returns what was still held back.
 
         Raises:
-            UpstreamBroken: The dialect's end was not seen, so the reply is not whole.
+            UpstreamError: A fault that was held back, or the dialect's end was not seen and the reply is not whole.
         """
         ...
 
@@ -74,7 +75,7 @@ class ReplyDecoder(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the dialect's end was seen; whatever follows is ignored."""
+        """Whether the dialect's end, or a fault, was seen; whatever follows is ignored."""
         ...
 
 

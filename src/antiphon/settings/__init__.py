@@ -1,7 +1,7 @@
 """One settings tree, from flags over environment over a file; every fault with its place."""
 
 from antiphon.settings.problems import Place, Problem, SettingsError
-from antiphon.settings.rules import DIALECTS, is_loopback
+from antiphon.settings.rules import is_loopback
 from antiphon.settings.secret import Secret
 from antiphon.settings.tree import (
     ModelSettings,
@@ -15,7 +15,6 @@ from antiphon.settings.tree import (
 from antiphon.settings.variables import FLAGS, flag_variable, unknown_variables
 
 __all__ = [
-    "DIALECTS",
     "FLAGS",
     "ModelSettings",
     "Place",

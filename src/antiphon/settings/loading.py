@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -23,7 +23,11 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 
 def load(
-    kind: type[SettingsT], path: Path | None, env: Mapping[str, str], overrides: Mapping[str, object]
+    kind: type[SettingsT],
+    path: Path | None,
+    env: Mapping[str, str],
+    overrides: Mapping[str, object],
+    dialects: Collection[str] | None,
 ) -> SettingsT:
     """See :meth:`antiphon.settings.Settings.load`."""
     problems: list[Problem] = []
@@ -35,7 +39,7 @@ def load(
     builder = _Builder(problems)
     settings = builder.struct(tree, kind, ())
     if settings is not None:
-        problems += broken_rules(settings, builder.place_of)
+        problems += broken_rules(settings, builder.place_of, dialects)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.settings.problems import Place, Problem, nearest
 from antiphon.settings.tree import Settings, UpstreamSettings
 
-__all__ = ["DIALECTS", "STORE_SCHEMES", "broken_rules", "is_loopback"]
-
-DIALECTS = ("openai_chat",)
-"""The providers that exist."""
+__all__ = ["STORE_SCHEMES", "broken_rules", "is_loopback"]
 
 STORE_SCHEMES = ("memory:", "sqlite:///")
 """How the URL of a store begins."""
@@ -25,13 +22,18 @@ class PlaceOf(Protocol):
     def __call__(self, *key: str | int) -> Place: ...
 
 
-def broken_rules(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
-    """Every rule that *settings* break, with the place to mend it."""
+def broken_rules(settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None) -> Iterator[Problem]:
+    """
+    Every rule that *settings* break, with the place to mend it.
+
+    Args:
+        dialects: The providers that there are; None if somebody else knows them.
+    """
     yield from _server(settings, place_of)
     if not settings.store.startswith(STORE_SCHEMES) or settings.store == "sqlite:///":
-        text = f"store: '{_without_password(settings.store)}' is not the URL of a store; write 'memory:' (with the quotes) or sqlite:///path"
-        yield Problem(place_of("store"), text)
-    yield from _upstreams(settings, place_of)
+        text = f"store: '{_without_password(settings.store)}' is not the URL of a store"
+        yield Problem(place_of("store"), f"{text}; write 'memory:' (with the quotes) or sqlite:///path")
+    yield from _upstreams(settings, place_of, dialects)
     yield from _models(settings, place_of)
 
 
@@ -66,7 +68,7 @@ def _server(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
             yield Problem(place_of("server", "cors_origins"), text)
 
 
-def _upstreams(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
+def _upstreams(settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for index, upstream in enumerate(settings.upstreams):
         if upstream.name in seen:
@@ -76,9 +78,11 @@ def _upstreams(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
         if not upstream.name.isascii() or not upstream.name.isprintable():
             text = f"upstreams[{index}].name: is sent in a header, so it must be printable ASCII"
             yield Problem(place_of("upstreams", index, "name"), text)
-        if upstream.provider not in DIALECTS:
+        if dialects is not None and upstream.provider not in dialects:
             text = f"upstreams[{index}].provider: there is no provider '{upstream.provider}'"
-            yield Problem(place_of("upstreams", index, "provider"), f"{text}; this version has: {', '.join(DIALECTS)}")
+            yield Problem(
+                place_of("upstreams", index, "provider"), f"{text}; this version has: {', '.join(sorted(dialects))}"
+            )
         else:
             yield from _base_url(index, upstream, place_of)
 

@@ -6,7 +6,7 @@ The tree is the same whether a value comes from a flag, the environment or the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -158,6 +158,8 @@ class Settings(Section, frozen=True, kw_only=True):
         path: Path | None = None,
         env: Mapping[str, str] | None = None,
         overrides: Mapping[str, object] | None = None,
+        *,
+        dialects: Collection[str] | None = None,
     ) -> Self:
         """
         Settings from a file, the environment and the command line, the later ones winning.
@@ -166,10 +168,12 @@ class Settings(Section, frozen=True, kw_only=True):
             path: A YAML file; None for none.
             env: Environment variables: ``ANTIPHON_…`` keys, and those that the file mentions as ``${NAME}``.
             overrides: Values by dotted key, such as ``{"server.port": 8081}``. Errors call them by their flag.
+            dialects: The providers that there are, so that another name is told with its line. None leaves that to
+                whoever builds the upstreams.
 
         Raises:
             SettingsError: Lists every problem with the place where it stands.
         """
         from antiphon.settings.loading import load  # noqa: PLC0415 - the loader is made of this tree
 
-        return load(cls, path, env or {}, overrides or {})
+        return load(cls, path, env or {}, overrides or {}, dialects)

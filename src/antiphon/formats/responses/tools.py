@@ -39,7 +39,7 @@ _FUNCTION = _tagged(
         "name": _NAME,
         "output_schema": Field(schema=_JSON_SCHEMA, default=None),
         "parameters": Field(schema=_JSON_SCHEMA, default=None),
-        "strict": Field(schema=Bool(), default=True),
+        "strict": Field(schema=Bool(), default=None),
         "allowed_callers": _CALLERS,
         "async": Field(schema=Bool()),
     },

@@ -109,6 +109,7 @@ class ChatReplyDecoder:
         self._model: str | None = None
         self._service_tier: str | None = None
         self._ended = False
+        self._failure: UpstreamError | None = None
 
     @property
     def ended(self) -> bool:
@@ -118,14 +119,25 @@ class ChatReplyDecoder:
     def feed(self, block: bytes) -> Sequence[ReplyEvent]:
         if self._ended:
             return ()
-        for name, data in self._sse.feed(block):
-            if name == "message" and data[:1] == b"{":
-                self._take(decode_chunk(data), data)
-            elif self._take_mark(name, data):
-                break
+        try:
+            for name, data in self._sse.feed(block):
+                if name == "message" and data[:1] == b"{":
+                    self._take(decode_chunk(data), data)
+                elif self._take_mark(name, data):
+                    break
+        except UpstreamError as error:
+            # What came before it in the same block is still said; finish() raises it then.
+            events = self._assembler.take()
+            if not events:
+                raise
+            self._failure = error
+            self._ended = True
+            return events
         return self._assembler.take()
 
     def finish(self) -> Sequence[ReplyEvent]:
+        if self._failure is not None:
+            raise self._failure
         if self._ended:
             return ()
         # Some proxies drop the blank line after the last event.

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from antiphon.hub.errors import StoreUnavailable
+from antiphon.hub.errors import StoreConflict, StoreUnavailable
 from antiphon.stores.sqlite.connection import translate
 
 __all__ = ["MAX_BATCH", "Writer"]
@@ -107,7 +107,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller of the batch hears of it
             self._roll_back()
             for job in batch:
-                job.error = translate(error) if isinstance(error, apsw.Error) else error
+                job.error = _failure(error)
 
     def _attempt(self, job: _Job) -> None:
         """Run one job. Its refusal is its own; an error of SQLite's (disk full, I/O) is the whole transaction's."""
@@ -128,6 +128,16 @@ class Writer:
         # SQLite has rolled back by itself after some errors (disk full, I/O); a second ROLLBACK would be an error.
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+
+def _failure(error: Exception) -> Exception:
+    """What a caller hears when its whole batch failed: an error of its own, and never one that blames its turn."""
+    if not isinstance(error, apsw.Error):
+        return error
+    translated = translate(error)
+    if isinstance(translated, StoreConflict):
+        return StoreUnavailable(f"The store could not commit ({error}). Nothing was stored; try again.")
+    return translated
 
 
 def _report(batch: Iterable[_Job]) -> None:
