@@ -234,6 +234,7 @@ def build_application(settings: Settings) -> Application:
             max_response_bytes=responses.max_response_bytes,
             cancel_on_disconnect=responses.on_disconnect == "cancel",
         ),
+        format=ResponsesFormat(max_items=responses.max_items, unknown_parameters=responses.unknown_parameters),
         log=Log(settings.log_level),
     )
     server = settings.server

@@ -1,13 +1,13 @@
 """
 What the acceptance tests share: the real local model, started once, and a gateway in front of it.
 
-All of them run in one event loop for the session, because a child process belongs to the loop that started it.
+A module that uses one of these runs in the session's event loop (``pytestmark``), because a child process belongs to the
+loop that started it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,13 +15,6 @@ import pytest_asyncio
 from antiphon.local import LocalModel
 from tests.support.gateway_process import GatewayProcess
 from tests.support.scripted_upstream import ScriptedUpstream
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put every test of this folder into the session's event loop."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

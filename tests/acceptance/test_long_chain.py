@@ -39,16 +39,22 @@ class StatementLog:
 
         connection.exec_trace = record
 
-    def take(self) -> tuple[list[str], list[str]]:
-        """What was run since the last call: reads outside of write transactions, and commits of write transactions."""
+    def take(self) -> tuple[list[str], list[list[str]]]:
+        """What was run since the last call: reads outside of transactions, and the transactions that insert something."""
         taken, self.statements = self.statements, []
-        writers = {id(connection) for connection, sql in taken if sql.startswith("BEGIN IMMEDIATE")}
-        reads = [sql for connection, sql in taken if id(connection) not in writers and not _is_housekeeping(sql)]
-        return reads, [sql for connection, sql in taken if id(connection) in writers and sql.startswith("COMMIT")]
-
-
-def _is_housekeeping(sql: str) -> bool:
-    return sql.upper().startswith("PRAGMA")
+        open_ones: dict[int, list[str]] = {}
+        reads: list[str] = []
+        transactions: list[list[str]] = []
+        for connection, sql in taken:
+            if sql.startswith("BEGIN"):
+                open_ones[id(connection)] = []
+            elif sql.startswith("COMMIT"):
+                transactions.append(open_ones.pop(id(connection)))
+            elif id(connection) in open_ones:
+                open_ones[id(connection)].append(sql)
+            elif not sql.upper().startswith("PRAGMA"):
+                reads.append(sql)
+        return reads, [statements for statements in transactions if any("INSERT" in sql for sql in statements)]
 
 
 class Chain:
@@ -66,11 +72,11 @@ class Chain:
         expected = [*self.model.after(parent), *said]
         self._log.take()
         response = await self.gateway.respond({"model": MODEL, "input": text, "previous_response_id": parent})
-        reads, commits = self._log.take()
+        reads, transactions = self._log.take()
         assert expected == self._echo.last_heard
         assert echoed(expected, tools=False) == tuple(said_in_items(response["output"]))
         assert (0 if parent is None else 1) == len(reads), reads
-        assert 1 == len(commits), commits
+        assert 1 == len(transactions), transactions
         response_id = str(response["id"])
         self.model.add(response_id, parent=parent, said=said, answered=said_in_items(response["output"]))
         return response_id

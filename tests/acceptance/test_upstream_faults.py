@@ -21,6 +21,8 @@ import pytest_asyncio
 from tests.support.gateway_process import GatewayProcess
 from tests.support.scripted_upstream import MODEL, Drop, ScriptedUpstream, Wait, chunk, http_stream, http_stream_head
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 _TRANSCRIPTS = Path(__file__).parents[1] / "transcripts" / "openai_chat"
 _STEP = 1 if os.environ.get("ANTIPHON_LONG") else 7
 _HANG_S = 30.0

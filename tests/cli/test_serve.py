@@ -116,9 +116,12 @@ async def test_it_drains(tmp_path: Path, upstream: ChatServer, number: signal.Si
     """A running turn ends whole after the signal, no new connection is taken, and the exit code is 0."""
     upstream.go_on.clear()
     seen = asyncio.Event()
-    async with running("serve", "--upstream", upstream.base_url, "--port", "0", cwd=tmp_path) as process:
+    async with (
+        running("serve", "--upstream", upstream.base_url, "--port", "0", cwd=tmp_path) as process,
+        asyncio.TaskGroup() as tasks,
+    ):
         base = await listening(process)
-        turn = asyncio.create_task(streamed(base, {"model": "m", "input": "hi"}, seen))
+        turn = tasks.create_task(streamed(base, {"model": "m", "input": "hi"}, seen))
         await asyncio.wait_for(seen.wait(), 30)
         process.send_signal(number)
         await refused(base)
@@ -127,8 +130,7 @@ async def test_it_drains(tmp_path: Path, upstream: ChatServer, number: signal.Si
         done = await ended(process)
 
     assert types[-1] == "response.completed"
-    assert (done.code, done.err) == (0, done.err)
-    assert "Traceback" not in done.err
+    assert (done.code, [line for line in done.err.splitlines() if "level=info" not in line]) == (0, [])
     assert (tmp_path / "antiphon.db").exists()
 
 
@@ -140,6 +142,8 @@ async def refused(base: str) -> None:
             _, writer = await asyncio.open_connection(host, int(port))
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            continue  # it stopped to listen while we were in its queue
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()

@@ -8,6 +8,7 @@ import pytest
 
 from antiphon.formats.responses import ResponsesFormat
 from antiphon.formats.responses.request import FIELDS
+from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.format import Format, StateFormat
 from antiphon.hub.turn import TurnRequest
 
@@ -129,3 +130,16 @@ def test_a_request_is_not_changed() -> None:
 
     assert body["tools"] == [{"type": "function", "name": "f"}]
     assert body["input"] == [{"role": "user", "content": "hi"}]
+
+
+def test_unknown_fields_can_be_ignored_and_are_named() -> None:
+    """A gateway that is configured so takes them, and says that they had no effect."""
+    lenient = ResponsesFormat(unknown_parameters="ignore")
+
+    assert lenient.decode({"model": "m", "input": "hi", "colour": "red"}).not_applied == ("colour",)
+
+
+def test_the_number_of_input_items_is_limited() -> None:
+    """The error names the limit."""
+    with pytest.raises(InvalidRequest, match=r"maximum length 2 \(max_items\), but got an array with length 3"):
+        ResponsesFormat(max_items=2).decode({"model": "m", "input": [{"role": "user", "content": "hi"}] * 3})

@@ -9,8 +9,8 @@ from openai._models import validate_type
 from openai.types.responses import Tool as SdkTool
 
 from antiphon.formats.responses import ResponsesFormat
-from antiphon.hub.response import opening_response
 from antiphon.hub.errors import InvalidRequest
+from antiphon.hub.response import opening_response
 
 FORMAT = ResponsesFormat()
 

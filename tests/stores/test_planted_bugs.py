@@ -17,7 +17,7 @@ import pytest
 
 from antiphon.sessions.records import Committed, Head, ItemPage, Page
 from antiphon.sessions.store import SessionStore
-from antiphon.stores import memory, turns
+from antiphon.stores import memory, memory_state, turns
 from antiphon.stores.memory import InMemorySessionStore
 from antiphon.stores.sqlite import SQLiteSessionStore, erasing, logs, queries, rows, tenant, views, writer, writing
 from antiphon.testing.store_suite import CHECKS, FixedClock, StoreFixture
@@ -72,6 +72,29 @@ def _head_one_further(done: Committed) -> Committed:
 
 def _output_one_later(view: views.View | None) -> views.View | None:
     return view and msgspec.structs.replace(view, output_position=view.output_position + 1)
+
+
+def _attempt_without_savepoint(self: writer.Writer, job: Any) -> None:
+    try:
+        job.result = job.work(self._connection)
+    except Exception as error:  # noqa: BLE001 - it is the bug
+        job.error = error
+
+
+def _delete_with_turns(right: Callable[..., bool]) -> Callable[..., bool]:
+    def wrong(self: writing.Writing, conversation_id: str) -> bool:
+        for row in self._all(queries.READ_RESPONSES_OF, conversation_id, 0):
+            self.delete_response(row[0])
+        return right(self, conversation_id)
+
+    return wrong
+
+
+def _with_a_new_index(right: Callable[..., Committed]) -> Callable[..., Committed]:
+    def wrong(*arguments: object, insertion_index: int | None = None) -> Committed:
+        return right(*arguments)
+
+    return wrong
 
 
 SQLITE_BUGS: dict[str, Bug] = {
@@ -167,7 +190,7 @@ SQLITE_BUGS: dict[str, Bug] = {
     "sweep knows no limit": Bug("sweep_goes_in_small_steps", edit("READ_EXPIRED", "LIMIT ?2", "LIMIT max(?2, 500)")),
     "insertion index lost on overwrite": Bug(
         "replacing_keeps_the_insertion_index",
-        swap(writing.Writing, "_store", lambda right: lambda *a, insertion_index=None: right(*a)),
+        swap(writing.Writing, "_store", _with_a_new_index),
     ),
     "insertion index shared by tenants": Bug(
         "insertion_index_grows_per_tenant", edit("TAKE_INSERTION_INDEX", "VALUES (?1, 2)", "VALUES (?1 || 'x', 2)")
@@ -318,31 +341,15 @@ SQLITE_BUGS: dict[str, Bug] = {
 }
 
 
-def _attempt_without_savepoint(self: writer.Writer, job: Any) -> None:
-    try:
-        job.result = job.work(self._connection)
-    except Exception as error:  # noqa: BLE001 - it is the bug
-        job.error = error
-
-
-def _delete_with_turns(right: Callable[..., bool]) -> Callable[..., bool]:
-    def wrong(self: writing.Writing, conversation_id: str) -> bool:
-        for row in self._all(queries.READ_RESPONSES_OF, conversation_id, 0):
-            self.delete_response(row[0])
-        return right(self, conversation_id)
-
-    return wrong
-
-
 MEMORY_BUGS: dict[str, Bug] = {
     "no epochs": Bug(
         "earlier_responses_keep_a_removed_item",
-        swap(memory._Log, "hides", lambda _: lambda log, position, _epoch: position in log.removals),
+        swap(memory_state.Log, "hides", lambda _: lambda log, position, _epoch: position in log.removals),
     ),
     "nothing is hidden": Bug(
-        "removed_item_is_hidden_from_now_on", swap(memory._Log, "hides", lambda _: lambda *_a: False)
+        "removed_item_is_hidden_from_now_on", swap(memory_state.Log, "hides", lambda _: lambda *_a: False)
     ),
-    "nothing is erased": Bug("last_turn_goes_with_its_items", swap(memory, "_erase_unreached", lambda _: _never)),
+    "nothing is erased": Bug("last_turn_goes_with_its_items", swap(memory, "erase_unreached", lambda _: _never)),
     "expiry ignored": Bug(
         "expired_response_is_unknown_at_once", swap(memory._Tenant, "_has_expired", lambda _: lambda *_a: False)
     ),
@@ -361,7 +368,7 @@ MEMORY_BUGS: dict[str, Bug] = {
             "for_tenant",
             lambda _: (
                 lambda self, _name: memory._Tenant(
-                    self._states.setdefault("all", memory._State()), self._clock, self._random_bytes
+                    self._states.setdefault("all", memory_state.State()), self._clock, self._random_bytes
                 )
             ),
         ),
@@ -369,8 +376,8 @@ MEMORY_BUGS: dict[str, Bug] = {
     "bases are not kept": Bug(
         "tree_is_erased_in_any_order",
         swap(
-            memory,
-            "_views",
+            memory_state,
+            "views_of",
             lambda right: (
                 lambda state, also=None: {
                     view: top
@@ -394,7 +401,7 @@ MEMORY_BUGS: dict[str, Bug] = {
     "views lose their epoch": Bug(
         "fork_sees_its_base_as_of_its_birth",
         swap(
-            memory._Response,
+            memory_state.Response,
             "head",
             lambda right: property(
                 lambda response: Head(log=response.log, position=response.first + response.count - 1)

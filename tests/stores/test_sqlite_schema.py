@@ -25,6 +25,7 @@ _SMALL = {"start", "path", "shown", "json_each", "CONSTANT"}
 
 def plan_of(statement: str) -> list[str]:
     connection = apsw.Connection(":memory:")
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # as connect() does
     connection.execute(SCHEMA)
     count = max(map(int, re.findall(r"\?(\d+)", statement)), default=0)
     return [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + statement, (None,) * count)]
@@ -61,7 +62,7 @@ def shape(connection: apsw.Connection) -> dict[str, list[tuple[object, ...]]]:
     """Every table's columns and every index's columns, whatever text made them."""
     found: dict[str, list[tuple[object, ...]]] = {}
     for kind, name in connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall():
-        found[f"{kind} {name}"] = connection.execute(_COLUMNS[kind], (name,)).fetchall()
+        found[f"{kind} {name}"] = connection.execute(_COLUMNS[str(kind)], (name,)).fetchall()
     return found
 
 

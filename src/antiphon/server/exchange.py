@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from antiphon import __version__ as VERSION
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import Principal
@@ -15,7 +16,8 @@ from antiphon.server.reply import Headers, Send, send_body, send_error, send_jso
 
 __all__ = ["Exchange"]
 
-_VERSION = (b"openai-version", b"2020-10-01")
+# The API's own version, and ours: by the latter another gateway recognises this one.
+_VERSIONS = ((b"openai-version", b"2020-10-01"), (b"x-antiphon-version", VERSION.encode()))
 _JSON = (b"content-type", b"application/json")
 
 
@@ -40,7 +42,7 @@ class Exchange:
         self.request_id = request_id
         self.principal = principal
         self.received_at = time.monotonic()
-        self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), _VERSION]
+        self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *_VERSIONS]
         self.answered = False
         self._query_string: bytes = scope.get("query_string", b"")
 

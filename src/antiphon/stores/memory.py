@@ -37,6 +37,7 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.stores.memory_state import ConversationRecord, Log, Response, State, erase_unreached, forget, problems_of
 from antiphon.stores.paging import listed, page_of
 from antiphon.stores.turns import (
     Settled,
@@ -52,61 +53,6 @@ from antiphon.stores.turns import (
 
 __all__ = ["InMemorySessionStore"]
 
-_DEAD = -2  # `_Log.top` of a log that nothing looks into any more
-
-
-class _Log(msgspec.Struct, kw_only=True):
-    """
-    A list of items. ``slots[i]`` stands at position ``first + i``; None where the content was erased.
-
-    Attributes:
-        top: Up to here everything that is not removed is kept, because something looks at it.
-        removals: The epoch in which a position was hidden.
-    """
-
-    family: Family
-    is_conversation: bool = False
-    base: Head | None = None
-    slots: list[Settled | None] = msgspec.field(default_factory=list)
-    top: int = -1
-    epoch: int = 0
-    removals: dict[int, int] = msgspec.field(default_factory=dict)
-
-    @property
-    def first(self) -> int:
-        return self.base.position + 1 if self.base is not None else 0
-
-    @property
-    def length(self) -> int:
-        return self.first + len(self.slots)
-
-    def hides(self, position: int, epoch: int) -> bool:
-        return self.removals.get(position, epoch + 1) <= epoch
-
-
-class _Response(msgspec.Struct, kw_only=True):
-    turn: NewTurn
-    log: LogId
-    first: int
-    epoch: int
-    created_at: int
-    insertion_index: int
-    count: int
-
-    @property
-    def head(self) -> Head:
-        return Head(log=self.log, position=self.first + self.count - 1, epoch=self.epoch)
-
-
-class _Conversation(msgspec.Struct, kw_only=True):
-    id: str
-    log: LogId
-    created_at: int
-    payload: bytes
-    holder: str | None = None
-    lock_epoch: int = 0
-    lock_until_ms: int = 0
-
 
 class _Landing(msgspec.Struct, frozen=True, kw_only=True):
     """Where a turn goes: into *log*, or (None) into a new one. *ground* is what it stands on, if that must be held."""
@@ -114,17 +60,6 @@ class _Landing(msgspec.Struct, frozen=True, kw_only=True):
     log: LogId | None = None
     ground: Head | None = None
     only_stands: bool = False
-
-
-class _State(msgspec.Struct):
-    """Everything of one tenant."""
-
-    logs: dict[LogId, _Log] = msgspec.field(default_factory=dict)
-    items: dict[str, tuple[LogId, int]] = msgspec.field(default_factory=dict)
-    responses: dict[str, _Response] = msgspec.field(default_factory=dict)
-    conversations: dict[str, _Conversation] = msgspec.field(default_factory=dict)
-    turns_of: dict[str, set[str]] = msgspec.field(default_factory=dict)
-    next_insertion_index: int = 1
 
 
 class InMemorySessionStore:
@@ -141,7 +76,7 @@ class InMemorySessionStore:
     ) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
-        self._states: dict[TenantId, _State] = {}
+        self._states: dict[TenantId, State] = {}
         self._open = False
 
     async def open(self) -> None:
@@ -155,7 +90,7 @@ class InMemorySessionStore:
             raise StoreUnavailable("The session store is not open.")
 
     def for_tenant(self, tenant: TenantId) -> _Tenant:
-        return _Tenant(self._states.setdefault(tenant, _State()), self._clock, self._random_bytes)
+        return _Tenant(self._states.setdefault(tenant, State()), self._clock, self._random_bytes)
 
     async def sweep(self, limit: int = 500) -> int:
         now = self._clock()
@@ -167,19 +102,19 @@ class InMemorySessionStore:
         ]
         going = sorted(expired)[:limit]
         for _, tenant, response_id in going:
-            _forget(self._states[tenant], response_id)
+            forget(self._states[tenant], response_id)
         for tenant in {tenant for _, tenant, _ in going}:
-            _erase_unreached(self._states[tenant])
+            erase_unreached(self._states[tenant])
         return len(going)
 
     async def check(self) -> list[str]:
-        return [problem for tenant, state in self._states.items() for problem in _problems(tenant, state)]
+        return [problem for tenant, state in self._states.items() for problem in problems_of(tenant, state)]
 
 
 class _Tenant:
     """See :class:`~antiphon.sessions.store.TenantStore`. No method awaits, so each is atomic."""
 
-    def __init__(self, state: _State, clock: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, state: State, clock: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
         self._state = state
         self._clock = clock
         self._random_bytes = random_bytes
@@ -202,7 +137,7 @@ class _Tenant:
             return self._session(self._put(session))
         except Exception:
             if before is not None:
-                for field in _State.__struct_fields__:
+                for field in State.__struct_fields__:
                     setattr(self._state, field, getattr(before, field))
             raise
 
@@ -271,8 +206,8 @@ class _Tenant:
     async def delete_response(self, response_id: str) -> bool:
         if self._response(response_id) is None:
             return False
-        _forget(self._state, response_id)
-        _erase_unreached(self._state)
+        forget(self._state, response_id)
+        erase_unreached(self._state)
         return True
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
@@ -290,7 +225,7 @@ class _Tenant:
         settled = settle_entries(conversation.entries, self._find)
         log = self._open_log(conversation.family, base=None, is_conversation=True)
         self._append(log, settled)
-        self._state.conversations[conversation.id] = _Conversation(
+        self._state.conversations[conversation.id] = ConversationRecord(
             id=conversation.id, log=log, created_at=conversation.created_at, payload=conversation.payload
         )
         return self._shown(self._state.conversations[conversation.id])
@@ -309,7 +244,7 @@ class _Tenant:
     async def delete_conversation(self, conversation_id: str) -> bool:
         if self._state.conversations.pop(conversation_id, None) is None:
             return False
-        _erase_unreached(self._state)
+        erase_unreached(self._state)
         return True
 
     async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
@@ -332,7 +267,7 @@ class _Tenant:
         if not positions:
             return False
         self._hide(conversation.log, positions)
-        _erase_unreached(self._state)
+        erase_unreached(self._state)
         return True
 
     # Leases.
@@ -361,28 +296,28 @@ class _Tenant:
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
-    def _response(self, response_id: str) -> _Response | None:
+    def _response(self, response_id: str) -> Response | None:
         response = self._state.responses.get(response_id)
         if response is None or self._has_expired(response):
             return None
         return response
 
-    def _has_expired(self, response: _Response) -> bool:
+    def _has_expired(self, response: Response) -> bool:
         return response.turn.expires_at is not None and response.turn.expires_at <= self._clock()
 
-    def _conversation(self, conversation_id: str) -> _Conversation:
+    def _conversation(self, conversation_id: str) -> ConversationRecord:
         conversation = self._state.conversations.get(conversation_id)
         if conversation is None:
             raise ConversationNotFound(conversation_id)
         return conversation
 
-    def _unlocked(self, conversation_id: str) -> _Conversation:
+    def _unlocked(self, conversation_id: str) -> ConversationRecord:
         conversation = self._conversation(conversation_id)
         if conversation.holder is not None and conversation.lock_until_ms > self._now_ms():
             raise ConversationLocked
         return conversation
 
-    def _leased(self, lease: Lease) -> _Conversation | None:
+    def _leased(self, lease: Lease) -> ConversationRecord | None:
         conversation = self._state.conversations.get(lease.conversation_id)
         if conversation is None or (conversation.holder, conversation.lock_epoch) != (lease.holder, lease.epoch):
             return None
@@ -392,7 +327,7 @@ class _Tenant:
         place = self._state.items.get(item_id)
         return None if place is None else self._entry(*place, 0)
 
-    def _end_of(self, conversation: _Conversation) -> Head:
+    def _end_of(self, conversation: ConversationRecord) -> Head:
         log = self._state.logs[conversation.log]
         return Head(log=conversation.log, position=log.length - 1, epoch=log.epoch)
 
@@ -432,13 +367,13 @@ class _Tenant:
             segment = log.base
         return tuple(reversed(items))
 
-    def _present(self, conversation: _Conversation) -> list[StoredItem]:
+    def _present(self, conversation: ConversationRecord) -> list[StoredItem]:
         return listed(self._view(self._end_of(conversation)))
 
-    def _own_items(self, response: _Response) -> list[StoredItem]:
+    def _own_items(self, response: Response) -> list[StoredItem]:
         return [self._entry(response.log, response.first + index, response.epoch) for index in range(response.count)]
 
-    def _session(self, response: _Response) -> StoredSession:
+    def _session(self, response: Response) -> StoredSession:
         turn = response.turn
         own = self._own_items(response)
         return StoredSession(
@@ -462,7 +397,7 @@ class _Tenant:
             first_position=response.first,
         )
 
-    def _shown(self, conversation: _Conversation) -> Conversation:
+    def _shown(self, conversation: ConversationRecord) -> Conversation:
         return Conversation(
             id=conversation.id,
             family=self._state.logs[conversation.log].family,
@@ -473,7 +408,7 @@ class _Tenant:
 
     # Writing.
 
-    def _landing(self, turn: NewTurn, count: int, conversation: _Conversation | None) -> _Landing:
+    def _landing(self, turn: NewTurn, count: int, conversation: ConversationRecord | None) -> _Landing:
         """Where a turn of *count* entries goes. Changes nothing, so that a refusal leaves nothing behind."""
         attach = turn.attach
         if conversation is not None:
@@ -489,7 +424,7 @@ class _Tenant:
             return self._same_family(turn, _Landing(log=attach.log, ground=attach))
         return _Landing(ground=attach)
 
-    def _held(self, lease: Lease) -> _Conversation:
+    def _held(self, lease: Lease) -> ConversationRecord:
         conversation = self._leased(lease)
         if conversation is None:
             raise lease_lost()
@@ -500,7 +435,7 @@ class _Tenant:
         check_family(turn.family, self._state.logs[landing.log].family)
         return landing
 
-    def _ground(self, head: Head) -> _Log:
+    def _ground(self, head: Head) -> Log:
         log = self._state.logs.get(head.log)
         if log is None or not log.first - 1 <= head.position <= log.top:
             raise base_erased("What this turn stands on was erased.")
@@ -511,7 +446,7 @@ class _Tenant:
 
     def _open_log(self, family: Family, *, base: Head | None, is_conversation: bool = False) -> LogId:
         log = LogId(int.from_bytes(self._random_bytes(8), "big", signed=True))
-        self._state.logs[log] = _Log(
+        self._state.logs[log] = Log(
             family=family, base=base, is_conversation=is_conversation, top=-1 if base is None else base.position
         )
         return log
@@ -528,7 +463,7 @@ class _Tenant:
 
     def _store(
         self, turn: NewTurn, landing: _Landing, settled: list[Settled], *, insertion_index: int | None = None
-    ) -> _Response:
+    ) -> Response:
         state = self._state
         log = landing.log if landing.log is not None else self._open_log(turn.family, base=landing.ground)
         if landing.only_stands and landing.ground is not None:
@@ -539,7 +474,7 @@ class _Tenant:
             insertion_index = state.next_insertion_index
             state.next_insertion_index += 1
         last_created_at = self._last_created_at(turn.conversation_id, before=insertion_index)
-        response = _Response(
+        response = Response(
             turn=msgspec.structs.replace(turn, entries=(), lease=None, attach=None),
             log=log,
             first=first,
@@ -562,7 +497,7 @@ class _Tenant:
 
     # Putting by hand.
 
-    def _put(self, session: StoredSession) -> _Response:
+    def _put(self, session: StoredSession) -> Response:
         old = self._state.responses.get(session.response_id)
         known = self._response(session.response_id)
         replaced = {} if old is None else {str(item.id): item for item in self._own_items(old)}
@@ -573,18 +508,18 @@ class _Tenant:
         # The ground is looked at before the old turn goes, and held while it goes: the old turn may be what kept it.
         landing = self._landing(turn, len(session.messages), conversation)
         if old is not None:
-            _forget(self._state, session.response_id)
-            _erase_unreached(self._state, also=landing.ground)
+            forget(self._state, session.response_id)
+            erase_unreached(self._state, also=landing.ground)
         settled = settle_entries(session.messages, self._find, replaced=replaced)
         return self._store(turn, landing, settled, insertion_index=None if known is None else known.insertion_index)
 
-    def _hide_turn(self, old: _Response) -> None:
+    def _hide_turn(self, old: Response) -> None:
         conversation = next((each for each in self._state.conversations.values() if each.log == old.log), None)
         if conversation is not None and old.count:
             self._unlocked(conversation.id)
             self._hide(old.log, range(old.first, old.first + old.count))
 
-    def _place_of(self, session: StoredSession, old: _Response | None) -> tuple[Head | None, _Conversation | None]:
+    def _place_of(self, session: StoredSession, old: Response | None) -> tuple[Head | None, ConversationRecord | None]:
         """Where a session attaches: to a head, at the end of a conversation, or (neither) nowhere."""
         came_back = old is not None and is_same_place(session.head, old.head)
         if session.head is not None and not came_back:
@@ -604,94 +539,9 @@ class _Tenant:
             return None, self._unlocked(session.conversation_id)
         return None, None
 
-    def _family_at(self, attach: Head | None, conversation: _Conversation | None) -> Family:
+    def _family_at(self, attach: Head | None, conversation: ConversationRecord | None) -> Family:
         if conversation is not None:
             return self._state.logs[conversation.log].family
         if attach is not None:
             return self._ground(attach).family
         return Family(self._random_bytes(8).hex())
-
-
-def _forget(state: _State, response_id: str) -> None:
-    response = state.responses.pop(response_id)
-    if response.turn.conversation_id is not None:
-        state.turns_of[response.turn.conversation_id].discard(response_id)
-
-
-def _views(state: _State, also: Head | None = None) -> dict[tuple[LogId, int], int]:
-    """How far anything looks into each log, by the epoch that it sees."""
-    ends = [
-        Head(
-            log=conversation.log,
-            position=state.logs[conversation.log].length - 1,
-            epoch=state.logs[conversation.log].epoch,
-        )
-        for conversation in state.conversations.values()
-    ]
-    pending = [*(response.head for response in state.responses.values()), *ends, *([] if also is None else [also])]
-    tops: dict[tuple[LogId, int], int] = {}
-    while pending:
-        head = pending.pop()
-        if tops.get((head.log, head.epoch), _DEAD) >= head.position:
-            continue
-        tops[head.log, head.epoch] = head.position
-        base = state.logs[head.log].base
-        if base is not None:
-            pending.append(base)
-    return tops
-
-
-def _reached(state: _State, views: dict[tuple[LogId, int], int]) -> set[tuple[int, int]]:
-    """The places whose content can be seen: directly, or through a reference that can be seen."""
-    reached: set[tuple[int, int]] = set()
-    for (log_id, epoch), top in views.items():
-        log = state.logs[log_id]
-        for position in range(log.first, top + 1):
-            slot = log.slots[position - log.first]
-            if slot is not None and not log.hides(position, epoch):
-                reached.add((log_id, position))
-                if slot.target is not None:
-                    reached.add(slot.target)
-    return reached
-
-
-def _erase_unreached(state: _State, also: Head | None = None) -> None:
-    views = _views(state, also)
-    reached = _reached(state, views)
-    tops: dict[LogId, int] = {}
-    for (log_id, _), top in views.items():
-        tops[log_id] = max(top, tops.get(log_id, _DEAD))
-    for log_id, log in list(state.logs.items()):
-        log.top = tops.get(log_id, _DEAD)
-        for position in range(log.first, log.length):
-            slot = log.slots[position - log.first]
-            if slot is not None and (log_id, position) not in reached:
-                log.slots[position - log.first] = None
-                if slot.target is None:
-                    del state.items[slot.id]
-        if log.top == _DEAD and not any(log.slots):
-            del state.logs[log_id]
-
-
-def _problems(tenant: TenantId, state: _State) -> list[str]:
-    reached = _reached(state, _views(state))
-    kept = {
-        (log_id, log.first + index)
-        for log_id, log in state.logs.items()
-        for index, slot in enumerate(log.slots)
-        if slot is not None
-    }
-    indexed = set(state.items.values())
-    originals = {place for place in kept if _slot(state, place).target is None}
-    return [
-        *(f"{tenant}: the content at {place} is reached and is not there" for place in sorted(reached - kept)),
-        *(f"{tenant}: nothing reaches the content at {place}" for place in sorted(kept - reached)),
-        *(f"{tenant}: the item at {place} is not found by its id" for place in sorted(originals ^ indexed)),
-    ]
-
-
-def _slot(state: _State, place: tuple[LogId, int]) -> Settled:
-    log = state.logs[place[0]]
-    slot = log.slots[place[1] - log.first]
-    assert slot is not None
-    return slot

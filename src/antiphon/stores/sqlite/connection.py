@@ -27,6 +27,9 @@ def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> aps
     with translated():
         connection = apsw.Connection(str(path), flags=flags)
         connection.set_busy_timeout(busy_timeout_ms)
+        # Without it SQLite plans a statement anew for every value that is bound near a partial index: 400 µs for the
+        # reading of a history instead of 11.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("secure_delete", "on")

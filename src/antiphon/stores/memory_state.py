@@ -1,0 +1,181 @@
+"""
+What the in-memory store remembers of one tenant, and how it forgets: mark everything that is reached, erase the rest.
+
+The rules of erasing (:mod:`antiphon.sessions.store`) in their plainest form, and the oracle for every store that does
+it incrementally.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from antiphon.hub.ids import Family, LogId, TenantId
+from antiphon.sessions.records import Head, NewTurn
+from antiphon.stores.turns import Settled
+
+__all__ = [
+    "ConversationRecord",
+    "Log",
+    "Response",
+    "State",
+    "erase_unreached",
+    "forget",
+    "problems_of",
+    "reached_by",
+    "views_of",
+]
+
+_DEAD = -2  # `Log.top` of a log that nothing looks into any more
+
+
+class Log(msgspec.Struct, kw_only=True):
+    """
+    A list of items. ``slots[i]`` stands at position ``first + i``; None where the content was erased.
+
+    Attributes:
+        top: Up to here everything that is not removed is kept, because something looks at it.
+        removals: The epoch in which a position was hidden.
+    """
+
+    family: Family
+    is_conversation: bool = False
+    base: Head | None = None
+    slots: list[Settled | None] = msgspec.field(default_factory=list)
+    top: int = -1
+    epoch: int = 0
+    removals: dict[int, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        return self.base.position + 1 if self.base is not None else 0
+
+    @property
+    def length(self) -> int:
+        return self.first + len(self.slots)
+
+    def hides(self, position: int, epoch: int) -> bool:
+        return self.removals.get(position, epoch + 1) <= epoch
+
+
+class Response(msgspec.Struct, kw_only=True):
+    """A stored turn: what was committed, and where its own items stand."""
+
+    turn: NewTurn
+    log: LogId
+    first: int
+    epoch: int
+    created_at: int
+    insertion_index: int
+    count: int
+
+    @property
+    def head(self) -> Head:
+        return Head(log=self.log, position=self.first + self.count - 1, epoch=self.epoch)
+
+
+class ConversationRecord(msgspec.Struct, kw_only=True):
+    """A conversation with its lease."""
+
+    id: str
+    log: LogId
+    created_at: int
+    payload: bytes
+    holder: str | None = None
+    lock_epoch: int = 0
+    lock_until_ms: int = 0
+
+
+class State(msgspec.Struct):
+    """Everything of one tenant."""
+
+    logs: dict[LogId, Log] = msgspec.field(default_factory=dict)
+    items: dict[str, tuple[LogId, int]] = msgspec.field(default_factory=dict)
+    responses: dict[str, Response] = msgspec.field(default_factory=dict)
+    conversations: dict[str, ConversationRecord] = msgspec.field(default_factory=dict)
+    turns_of: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    next_insertion_index: int = 1
+
+
+def forget(state: State, response_id: str) -> None:
+    """Make a response unknown; what only it reached is erased next."""
+    response = state.responses.pop(response_id)
+    if response.turn.conversation_id is not None:
+        state.turns_of[response.turn.conversation_id].discard(response_id)
+
+
+def views_of(state: State, also: Head | None = None) -> dict[tuple[LogId, int], int]:
+    """How far anything looks into each log, by the epoch that it sees; *also* is one more view to be held."""
+    pending = [response.head for response in state.responses.values()]
+    for conversation in state.conversations.values():
+        log = state.logs[conversation.log]
+        pending.append(Head(log=conversation.log, position=log.length - 1, epoch=log.epoch))
+    if also is not None:
+        pending.append(also)
+    tops: dict[tuple[LogId, int], int] = {}
+    while pending:
+        head = pending.pop()
+        if tops.get((head.log, head.epoch), _DEAD) >= head.position:
+            continue
+        tops[head.log, head.epoch] = head.position
+        base = state.logs[head.log].base
+        if base is not None:
+            pending.append(base)
+    return tops
+
+
+def reached_by(views: dict[tuple[LogId, int], int], state: State) -> set[tuple[int, int]]:
+    """The places whose content can be seen: directly, or through a reference that can be seen."""
+    reached: set[tuple[int, int]] = set()
+    for (log_id, epoch), top in views.items():
+        log = state.logs[log_id]
+        for position in range(log.first, top + 1):
+            slot = log.slots[position - log.first]
+            if slot is not None and not log.hides(position, epoch):
+                reached.add((log_id, position))
+                if slot.target is not None:
+                    reached.add(slot.target)
+    return reached
+
+
+def erase_unreached(state: State, also: Head | None = None) -> None:
+    """Erase all content that nothing reaches, and drop the logs that hold none."""
+    views = views_of(state, also)
+    reached = reached_by(views, state)
+    tops: dict[LogId, int] = {}
+    for (log_id, _), top in views.items():
+        tops[log_id] = max(top, tops.get(log_id, _DEAD))
+    for log_id, log in list(state.logs.items()):
+        log.top = tops.get(log_id, _DEAD)
+        for position in range(log.first, log.length):
+            slot = log.slots[position - log.first]
+            if slot is not None and (log_id, position) not in reached:
+                log.slots[position - log.first] = None
+                if slot.target is None:
+                    del state.items[slot.id]
+        if log.top == _DEAD and not any(log.slots):
+            del state.logs[log_id]
+
+
+def problems_of(tenant: TenantId, state: State) -> list[str]:
+    """What is wrong with a tenant's data, one line for each problem."""
+    reached = reached_by(views_of(state), state)
+    kept = {
+        (log_id, log.first + index)
+        for log_id, log in state.logs.items()
+        for index, slot in enumerate(log.slots)
+        if slot is not None
+    }
+    indexed = set(state.items.values())
+    originals = {place for place in kept if _slot(state, place).target is None}
+    return [
+        *(f"{tenant}: the content at {place} is reached and is not there" for place in sorted(reached - kept)),
+        *(f"{tenant}: nothing reaches the content at {place}" for place in sorted(kept - reached)),
+        *(f"{tenant}: the item at {place} is not found by its id" for place in sorted(originals ^ indexed)),
+    ]
+
+
+def _slot(state: State, place: tuple[LogId, int]) -> Settled:
+    log = state.logs[place[0]]
+    slot = log.slots[place[1] - log.first]
+    assert slot is not None
+    return slot
