@@ -25,35 +25,41 @@ _FLAT = 1.3
 
 
 class StatementLog:
-    """Every statement that a SQLite connection of this process runs, in order, while it is in use."""
+    """
+    The statements of every SQLite connection that is opened while it watches.
+
+    Attributes:
+        reads: Statements outside of transactions.
+        transactions: The statements of each committed transaction.
+    """
 
     def __init__(self) -> None:
-        self.statements: list[tuple[apsw.Connection, str]] = []
+        self.reads: list[str] = []
+        self.transactions: list[list[str]] = []
 
     def watch(self, connection: apsw.Connection) -> None:
         """Log a new connection's statements."""
+        transaction: list[str] | None = None
 
         def record(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
-            self.statements.append((cursor.connection, sql.strip()))
+            nonlocal transaction
+            if sql.startswith("BEGIN"):
+                transaction = []
+            elif sql.startswith("COMMIT") and transaction is not None:
+                self.transactions.append(transaction)
+                transaction = None
+            elif transaction is not None:
+                transaction.append(sql)
+            elif not sql.lower().startswith("pragma"):
+                self.reads.append(sql)
             return True
 
         connection.exec_trace = record
 
     def take(self) -> tuple[list[str], list[list[str]]]:
-        """What was run since the last call: reads outside of transactions, and the transactions that insert something."""
-        taken, self.statements = self.statements, []
-        open_ones: dict[int, list[str]] = {}
-        reads: list[str] = []
-        transactions: list[list[str]] = []
-        for connection, sql in taken:
-            if sql.startswith("BEGIN"):
-                open_ones[id(connection)] = []
-            elif sql.startswith("COMMIT"):
-                transactions.append(open_ones.pop(id(connection)))
-            elif id(connection) in open_ones:
-                open_ones[id(connection)].append(sql)
-            elif not sql.upper().startswith("PRAGMA"):
-                reads.append(sql)
+        """The reads since the last call, and the transactions that inserted something (the sweeper's do not)."""
+        reads, self.reads = self.reads, []
+        transactions, self.transactions = self.transactions, []
         return reads, [statements for statements in transactions if any("INSERT" in sql for sql in statements)]
 
 

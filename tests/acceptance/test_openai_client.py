@@ -6,6 +6,7 @@ Nothing here knows that the server is not OpenAI's, except for its address.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -74,14 +75,18 @@ async def test_create(client: AsyncOpenAI) -> None:
     assert response.usage.input_tokens + response.usage.output_tokens == response.usage.total_tokens
 
 
-def test_create_with_the_synchronous_client(model_gateway: GatewayProcess) -> None:
+async def test_create_with_the_synchronous_client(model_gateway: GatewayProcess) -> None:
     """The synchronous client gets the same."""
-    with OpenAI(base_url=model_gateway.base_url, api_key="unused", _strict_response_validation=True) as client:
-        first = client.responses.create(model=MODEL, input="Hi, my name is Ada.")
-        second = client.responses.create(
-            model=MODEL, input="Complete the sentence: The user's name is", previous_response_id=first.id
-        )
-    assert "Ada" in second.output_text
+
+    def two_turns() -> str:
+        with OpenAI(base_url=model_gateway.base_url, api_key="unused", _strict_response_validation=True) as client:
+            first = client.responses.create(model=MODEL, input="Hi, my name is Ada.")
+            second = client.responses.create(
+                model=MODEL, input="Complete the sentence: The user's name is", previous_response_id=first.id
+            )
+            return second.output_text
+
+    assert "Ada" in await asyncio.to_thread(two_turns)
 
 
 async def test_the_second_turn_remembers_the_first(client: AsyncOpenAI) -> None:

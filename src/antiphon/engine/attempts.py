@@ -112,7 +112,7 @@ async def _send(question: Question) -> Answer:
         body = await reply.read_all(_ERROR_BODY_LIMIT_BYTES)
         error = upstream.provider.error(reply.status, reply.headers, body, upstream=upstream.name)
     except BaseException:
-        await asyncio.shield(reply.close())
+        await reply.close()
         raise
     await reply.close()
     raise error

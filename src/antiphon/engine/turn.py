@@ -197,7 +197,7 @@ class Turn:
             self._open()
             await self._take_in(answer, decoder)
         finally:
-            await asyncio.shield(answer.reply.close())
+            await answer.reply.close()
 
     async def _ask(self) -> Answer:
         if len(self._items) < _ENCODE_IN_THREAD_ITEMS:

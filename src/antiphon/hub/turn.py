@@ -29,9 +29,9 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         conversation: The id alone, whichever form the client used.
         text: ``{"format": {...}, "verbosity": ...}``, defaults filled in.
         reasoning: ``{"effort": ..., "summary": ..., ...}``; only what the client sent.
-        tools: As sent, with the API's defaults filled in (``description``, ``parameters``). ``strict`` is None where the
-            client left it out: the response echoes the API's default, true, but an upstream that takes strictness at
-            its word would refuse most schemas that were not written for it.
+        tools: As sent, with the API's defaults filled in (``description``, ``parameters``). ``strict`` is None where
+            the client left it out: the response echoes the API's default, true, but an upstream that takes strictness
+            at its word would refuse most schemas that were not written for it.
         not_applied: Accepted fields that have no effect with this upstream, by name; reported in a header.
     """
 

@@ -153,7 +153,11 @@ class UpstreamReply(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give the connection back, or drop it if the body has not ended: that is what stops the upstream's work."""
+        """
+        Give the connection back, or drop it if the body has not ended: that is what stops the upstream's work.
+
+        Waits for nothing, so that it cannot be interrupted.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ __all__ = ["StreamLimits", "Watch", "write_stream"]
 
 _DONE = b"data: [DONE]\n\n"
 _KEEP_ALIVE = b": keep-alive\n\n"
-_LOOK_AFTER_S = 0.02
+_LOOK_AFTER_S = 0.2
 
 STREAM_HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),

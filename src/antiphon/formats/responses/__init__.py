@@ -43,8 +43,8 @@ class ResponsesFormat:
         request = decode(body)
         if len(request.input) > self._max_items:
             raise InvalidRequest(
-                f"Invalid 'input': array too long. Expected an array with maximum length {self._max_items} (max_items), "
-                f"but got an array with length {len(request.input)} instead.",
+                f"Invalid 'input': array too long. Expected an array with maximum length {self._max_items} "
+                f"(max_items), but got an array with length {len(request.input)} instead.",
                 param="input",
                 code="array_above_max_length",
             )
