@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from antiphon.version import VERSION
+
 if TYPE_CHECKING:
     from antiphon.app import Gateway, upstream
     from antiphon.engine.routing import Target
@@ -30,7 +32,7 @@ __all__ = [
     "upstream",
 ]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Loaded on first use: a layer that imports another one must not load the whole gateway, and the command line starts
 # faster.

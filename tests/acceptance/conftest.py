@@ -1,8 +1,8 @@
 """
 What the acceptance tests share: the real local model, started once, and a gateway in front of it.
 
-A module that uses one of these runs in the session's event loop (``pytestmark``), because a child process belongs to the
-loop that started it.
+A module that uses one of these runs in the session's event loop (``pytestmark``), because a child process belongs to
+the loop that started it.
 """
 
 from __future__ import annotations

@@ -120,9 +120,9 @@ BROKEN: dict[str, tuple[Break, str]] = {
 
 def test_nothing_is_reported_where_nothing_is_wrong(ledger: Ledger, turn: Turn, seen: ObservedTurn) -> None:
     """A turn that is as it was told raises no alarm."""
-    assert [] == check_turn(turn, seen, ledger.model)
-    assert [] == check_stored(turn, seen)
-    assert [] == ledger.violations
+    assert check_turn(turn, seen, ledger.model) == []
+    assert check_stored(turn, seen) == []
+    assert ledger.violations == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -137,7 +137,7 @@ def test_a_broken_turn_is_reported(name: str, ledger: Ledger, turn: Turn, seen: 
 def test_a_broken_turn_in_doubt_is_reported(name: str, turn: Turn, seen: ObservedTurn) -> None:
     """A turn that nobody was told of may be missing, but what the file has of it is whole."""
     broken, _ = BROKEN[name]
-    assert [] != check_stored(turn, broken(seen))
+    assert check_stored(turn, broken(seen)) != []
 
 
 def test_a_wrong_answer_is_reported(ledger: Ledger) -> None:
@@ -148,7 +148,7 @@ def test_a_wrong_answer_is_reported(ledger: Ledger) -> None:
     stranger.expected = (("assistant", "something else"),)
     response = {"id": "resp_1", "status": "completed", "output": [_item(1, stranger.expected[0])]}
     ledger.acknowledge(turn, response)
-    assert 1 == len(ledger.violations)
+    assert len(ledger.violations) == 1
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def _check(ledger: Ledger, conversation: Conversation, seen: ObservedConversatio
 def test_a_whole_conversation_is_not_reported(ledger: Ledger, conversation: Conversation, doubt_items: int) -> None:
     """The turn in doubt may have entered, whole, or not."""
     seen = _shown(ledger, conversation, doubt_items=doubt_items)
-    assert [] == _check(ledger, conversation, seen)
+    assert _check(ledger, conversation, seen) == []
     turn = conversation.in_doubt
     assert turn is not None
     expected = list(turn.expected) if doubt_items else None
@@ -188,21 +188,21 @@ def test_a_whole_conversation_is_not_reported(ledger: Ledger, conversation: Conv
 
 def test_half_a_turn_in_a_conversation_is_reported(ledger: Ledger, conversation: Conversation) -> None:
     """A conversation that ends with a turn's input, and not its output, has a turn in half."""
-    assert [] != _check(ledger, conversation, _shown(ledger, conversation, doubt_items=1))
+    assert _check(ledger, conversation, _shown(ledger, conversation, doubt_items=1)) != []
 
 
 def test_a_stranger_in_a_conversation_is_reported(ledger: Ledger, conversation: Conversation) -> None:
     """Items that nobody sent are noticed."""
     seen = _shown(ledger, conversation, doubt_items=2)
-    assert [] != _check(ledger, conversation, replace(seen, items=[*seen.items, _item(99, ("user", "who?"))]))
+    assert _check(ledger, conversation, replace(seen, items=[*seen.items, _item(99, ("user", "who?"))])) != []
 
 
 def test_a_lost_conversation_is_reported(ledger: Ledger, conversation: Conversation) -> None:
     """An acknowledged conversation has to be known."""
-    assert [] != _check(ledger, conversation, ObservedConversation(body=None))
+    assert _check(ledger, conversation, ObservedConversation(body=None)) != []
 
 
 def test_a_lost_item_of_a_conversation_is_reported(ledger: Ledger, conversation: Conversation) -> None:
     """An item of an acknowledged turn that is gone is noticed, whatever follows it."""
     seen = _shown(ledger, conversation, doubt_items=2)
-    assert [] != _check(ledger, conversation, replace(seen, items=seen.items[1:]))
+    assert _check(ledger, conversation, replace(seen, items=seen.items[1:])) != []

@@ -82,7 +82,7 @@ class Chain:
         assert expected == self._echo.last_heard
         assert echoed(expected, tools=False) == tuple(said_in_items(response["output"]))
         assert (0 if parent is None else 1) == len(reads), reads
-        assert 1 == len(transactions), transactions
+        assert len(transactions) == 1, transactions
         response_id = str(response["id"])
         self.model.add(response_id, parent=parent, said=said, answered=said_in_items(response["output"]))
         return response_id
@@ -120,7 +120,7 @@ def _used_bytes(file: Path) -> int:
 
 
 async def test_a_long_chain_with_forks(chain: Chain, file: Path) -> None:
-    """Every history is the predicted one, each costs one read and one commit, and the file grows with new items only."""
+    """Every history is as predicted, each costs one read and one commit, and the file grows with the new items only."""
     used = [_used_bytes(file)]
     ids: list[str] = []
     for number in range(_TURNS):

@@ -64,13 +64,13 @@ async def test_create(client: AsyncOpenAI) -> None:
         temperature=0,
         metadata={"purpose": "test"},
     )
-    assert ("completed", "response") == (response.status, response.object)
+    assert (response.status, response.object) == ("completed", "response")
     assert response.output_text
-    assert ("Answer in one word.", 0, {"purpose": "test"}) == (
+    assert (
         response.instructions,
         response.temperature,
         response.metadata,
-    )
+    ) == ("Answer in one word.", 0, {"purpose": "test"})
     assert response.usage is not None
     assert response.usage.input_tokens + response.usage.output_tokens == response.usage.total_tokens
 
@@ -123,7 +123,7 @@ async def test_stream_helper(client: AsyncOpenAI) -> None:
     async with client.responses.stream(model=MODEL, input="Say hello.") as stream:
         kinds = [event.type async for event in stream]
         response = await stream.get_final_response()
-    assert ("response.created", "response.completed") == (kinds[0], kinds[-1])
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
     assert "response.output_text.done" in kinds
     assert response.output_text
     assert response.output_text == (await client.responses.retrieve(response.id)).output_text
@@ -142,7 +142,7 @@ async def test_structured_output(client: AsyncOpenAI) -> None:
     assert isinstance(response.output_parsed, Person)
     assert response.text is not None
     assert response.text.format is not None
-    assert "json_schema" == response.text.format.type
+    assert response.text.format.type == "json_schema"
 
 
 async def test_structured_output_as_a_stream(client: AsyncOpenAI) -> None:
@@ -167,7 +167,7 @@ async def test_function_call_loop(client: AsyncOpenAI) -> None:
     )
     calls = [item for item in asked.output if item.type == "function_call"]
     assert calls
-    assert all("get_weather" == call.name and set(json.loads(call.arguments)) == {"city"} for call in calls)
+    assert all(call.name == "get_weather" and set(json.loads(call.arguments)) == {"city"} for call in calls)
     answered = await client.responses.create(
         model=MODEL,
         previous_response_id=asked.id,
@@ -209,12 +209,14 @@ async def test_function_call_as_a_stream(client: AsyncOpenAI) -> None:
 async def test_an_answer_that_was_cut_short(client: AsyncOpenAI) -> None:
     """Where the limit ends an answer the response is incomplete and says why, and it can be continued."""
     short = await client.responses.create(model=MODEL, input="Tell me a long story.", max_output_tokens=16)
-    assert "incomplete" == short.status
+    assert short.status == "incomplete"
     assert short.incomplete_details is not None
-    assert "max_output_tokens" == short.incomplete_details.reason
-    assert "completed" == (await client.responses.create(
-        model=MODEL, input="Say OK.", previous_response_id=short.id, max_output_tokens=400
-    )).status
+    assert short.incomplete_details.reason == "max_output_tokens"
+    assert (
+        await client.responses.create(
+            model=MODEL, input="Say OK.", previous_response_id=short.id, max_output_tokens=400
+        )
+    ).status == "completed"
 
 
 # Stored responses.
@@ -255,7 +257,7 @@ async def test_delete(client: AsyncOpenAI) -> None:
         await client.responses.retrieve(first.id)
     with pytest.raises(NotFoundError):
         await client.responses.delete(first.id)
-    assert 3 == len([item async for item in client.responses.input_items.list(second.id)])
+    assert len([item async for item in client.responses.input_items.list(second.id)]) == 3
 
 
 # Conversations.
@@ -270,20 +272,16 @@ async def test_conversation(client: AsyncOpenAI) -> None:
             {"type": "message", "role": "assistant", "content": "Hello Ada."},
         ],
     )
+    references: list[Any] = [conversation.id, {"id": conversation.id}, conversation.id]
+    said = ["Complete the sentence: The user's name is", "Thank you.", "Good bye."]
     answers = [
         await client.responses.create(model=MODEL, input=text, conversation=reference, max_output_tokens=16)
-        for text, reference in (
-            ("Complete the sentence: The user's name is", conversation.id),
-            ("Thank you.", {"id": conversation.id}),
-            ("Good bye.", conversation.id),
-        )
+        for text, reference in zip(said, references, strict=True)
     ]
     assert "Ada" in answers[0].output_text
     assert all(answer.conversation is not None and conversation.id == answer.conversation.id for answer in answers)
     expected = ["Hi, my name is Ada.", "Hello Ada."]
-    for text, answer in zip(
-        ("Complete the sentence: The user's name is", "Thank you.", "Good bye."), answers, strict=True
-    ):
+    for text, answer in zip(said, answers, strict=True):
         expected += [text, answer.output_text]
     for limit in (1, 3, 100):
         ascending = client.conversations.items.list(conversation.id, order="asc", limit=limit)
@@ -291,7 +289,7 @@ async def test_conversation(client: AsyncOpenAI) -> None:
         assert expected == [_text(item) async for item in ascending]
         assert expected[::-1] == [_text(item) async for item in descending]
     renamed = await client.conversations.update(conversation.id, metadata={"topic": "farewells"})
-    assert {"topic": "farewells"} == renamed.metadata
+    assert renamed.metadata == {"topic": "farewells"}
     assert renamed == await client.conversations.retrieve(conversation.id)
     deleted = await client.conversations.delete(conversation.id)
     assert (conversation.id, True) == (deleted.id, deleted.deleted)
@@ -302,8 +300,8 @@ async def test_conversation(client: AsyncOpenAI) -> None:
 
 async def test_models(client: AsyncOpenAI) -> None:
     """The upstream's models are listed under their own names."""
-    assert [MODEL] == [model.id async for model in client.models.list()]
-    assert MODEL == (await client.models.retrieve(MODEL)).id
+    assert [model.id async for model in client.models.list()] == [MODEL]
+    assert (await client.models.retrieve(MODEL)).id == MODEL
 
 
 def _text(item: Any) -> str:

@@ -1,8 +1,8 @@
 """
 What reached the model, counted by the model server itself.
 
-The number of prompt tokens that the engine reports has to be that of exactly the messages that were said, by the test's own
-record of them: a message too many, too few or changed gives another number.
+The number of prompt tokens that the engine reports has to be that of exactly the messages that were said, by the test's
+own record of them: a message too many, too few or changed gives another number.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ async def _tokens(model: LocalModel, messages: Messages) -> int:
 
 async def _posted(engine: aiohttp.ClientSession, path: str, body: object) -> Any:
     async with engine.post(path, json=body) as answer:
-        assert 200 == answer.status
+        assert answer.status == 200
         return await answer.json()
 
 
 class Talk:
     """A line of turns with the record of what was said in it."""
 
-    def __init__(self, model: LocalModel, gateway: GatewayProcess, *, said: Messages, newest: str | None = None) -> None:
+    def __init__(
+        self, model: LocalModel, gateway: GatewayProcess, *, said: Messages, newest: str | None = None
+    ) -> None:
         self._model = model
         self._gateway = gateway
         self.said = said
@@ -110,7 +112,7 @@ async def test_a_conversation_with_hand_made_items(local_model: LocalModel, mode
 
 
 async def test_a_conversation_continued_as_a_chain(local_model: LocalModel, model_gateway: GatewayProcess) -> None:
-    """A turn after a response that was made in a conversation stands on the same history, and leaves the conversation be."""
+    """A turn after a response of a conversation stands on the same history, and leaves the conversation as it is."""
     async with AsyncOpenAI(base_url=model_gateway.base_url, api_key="none", max_retries=0) as client:
         conversation = await client.conversations.create()
     talk = Talk(local_model, model_gateway, said=[])

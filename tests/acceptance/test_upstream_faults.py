@@ -1,8 +1,8 @@
 """
 The upstream's answer cut and split at byte offsets, over real sockets, in front of a gateway process.
 
-Whatever happens to the bytes, a client sees the same events as if nothing had happened, or one clean failure: no hang, no
-wrong success, no fault in the gateway's log. ``ANTIPHON_LONG=1`` takes every offset instead of every seventh.
+Whatever happens to the bytes, a client sees the same events as if nothing had happened, or one clean failure: no hang,
+no wrong success, no fault in the gateway's log. ``ANTIPHON_LONG=1`` takes every offset instead of every seventh.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Caller:
         """The events of a streamed turn that ends as HTTP says it should."""
         async with self._http.post(f"{self._root}/v1/responses", json={**_request(), "stream": True}) as answer:
             raw = await answer.read()
-            assert 200 == answer.status, raw
+            assert answer.status == 200, raw
         frames = raw.decode().split("\n\n")
-        assert ["data: [DONE]", ""] == frames[-2:]
+        assert frames[-2:] == ["data: [DONE]", ""]
         return [orjson.loads(frame.split("\ndata: ", 1)[1]) for frame in frames[:-2] if not frame.startswith(":")]
 
     async def whole(self) -> tuple[int, Any]:
@@ -65,13 +65,13 @@ class Caller:
     async def retrieve(self, response_id: str) -> Any:
         """A stored response."""
         async with self._http.get(f"{self._root}/v1/responses/{response_id}") as answer:
-            assert 200 == answer.status
+            assert answer.status == 200
             return orjson.loads(await answer.read())
 
     async def round_trip(self) -> None:
-        """Return when the gateway has answered something else: by then it has read what its upstream had sent before."""
+        """Return when the gateway has answered something else: it has read what its upstream had sent before that."""
         async with self._http.get(f"{self._root}/livez") as answer:
-            assert 200 == answer.status
+            assert answer.status == 200
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -101,10 +101,10 @@ def _without_own(value: Any) -> Any:
 
 
 def _assert_clean_failure(events: list[Any], whole: list[Any]) -> None:
-    """A failure after a part of what the whole stream says: numbered without a gap, one terminal event, told as an error."""
+    """A failure after a part of what the whole stream says: no gap in the numbers, one terminal event, an error."""
     assert list(range(len(events))) == [event["sequence_number"] for event in events]
     response = events[-1]["response"]
-    assert ("response.failed", "failed") == (events[-1]["type"], response["status"])
+    assert (events[-1]["type"], response["status"]) == ("response.failed", "failed")
     assert response["error"]["message"]
     assert response["usage"] is None or response["usage"] == whole[-1]["response"]["usage"]
     terminal = [event for event in events if event["type"].split(".")[1] in ("completed", "incomplete", "failed")]
@@ -118,7 +118,7 @@ async def _check_cut(caller: Caller, whole: list[Any], offset: int) -> None:
     events = await caller.stream()
     if _without_own(events) == _without_own(whole):
         return
-    assert "response.completed" != events[-1]["type"], f"a wrong success after a cut at byte {offset}"
+    assert events[-1]["type"] != "response.completed", f"a wrong success after a cut at byte {offset}"
     _assert_clean_failure(events, whole)
     assert events[-1]["response"] == await caller.retrieve(events[-1]["response"]["id"])
 
@@ -130,7 +130,7 @@ async def test_a_cut_stream_fails_cleanly(caller: Caller, scripted: ScriptedUpst
     data = _transcript(f"{name}.sse")
     scripted.then(http_stream(data))
     whole = await caller.stream()
-    assert "response.completed" == whole[-1]["type"]
+    assert whole[-1]["type"] == "response.completed"
     for offset in _offsets(len(data), start=0 if end == "dropped" else 3):
         if end == "dropped":
             scripted.then(http_stream_head(), *([chunk(data[:offset])] if offset else []), Drop())
@@ -174,10 +174,10 @@ async def test_a_cut_body_is_a_bad_gateway(caller: Caller, scripted: ScriptedUps
     for offset in _offsets(len(data)):
         scripted.then(head % len(data) + data[:offset], Drop())
         status, body = await caller.whole()
-        assert (502, "upstream_broken") == (status, body["error"]["code"]), f"cut at byte {offset}"
+        assert (status, body["error"]["code"]) == (502, "upstream_broken"), f"cut at byte {offset}"
         scripted.then(head % offset + data[:offset])
         status, body = await caller.whole()
-        assert (502, "upstream_broken") == (status, body["error"]["code"]), f"shortened to {offset} bytes"
+        assert (status, body["error"]["code"]) == (502, "upstream_broken"), f"shortened to {offset} bytes"
 
 
 async def _asked(scripted: ScriptedUpstream, count: int, asking: asyncio.Future[Any]) -> None:

@@ -17,13 +17,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--count", type=int, default=300, help="how many kills")
     parser.add_argument("--seed", type=int, help="repeats a sweep's choices; the scheduler's are its own")
+    parser.add_argument("--lanes", type=int, default=2, help="how many gateways, each with a file of its own")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="antiphon-kills-") as folder:
         report = asyncio.run(
             sweep(
-                Path(folder) / "antiphon.db", count=options.count, seed=seed, say=lambda line: print(line, flush=True)
+                Path(folder),
+                count=options.count,
+                seed=seed,
+                lanes=options.lanes,
+                say=lambda line: print(line, flush=True),
             )
         )
     for violation in report.violations:

@@ -324,7 +324,11 @@ SQLITE_BUGS: dict[str, Bug] = {
         edit("EXTEND_CONVERSATION", "SET length = ?3", "SET length = ?4 + 0 * ?3"),
     ),
     "a refused job leaves half of itself": Bug(
-        "response_id_in_use_is_refused", swap(writer.Writer, "_attempt", lambda _: _attempt_without_savepoint)
+        "response_id_in_use_is_refused", swap(writer.Writer, "_attempt_alone", lambda _: _attempt_without_savepoint)
+    ),
+    "a refused job among others leaves half of itself": Bug(
+        "refused_turn_among_others_leaves_nothing",
+        swap(writer.Writer, "_attempt", lambda _: _attempt_without_savepoint),
     ),
     "history is cut short": Bug(
         "long_history_is_whole",

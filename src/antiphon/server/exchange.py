@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from antiphon import __version__
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import Principal
 from antiphon.server.body import BodyLimits, Receive, read_json
 from antiphon.server.reply import Headers, Send, send_body, send_error, send_json
+from antiphon.version import VERSION
 
 __all__ = ["Exchange"]
 
 # The API's own version, and ours: by the latter another gateway recognises this one.
-_VERSIONS = ((b"openai-version", b"2020-10-01"), (b"x-antiphon-version", __version__.encode()))
+_VERSIONS = ((b"openai-version", b"2020-10-01"), (b"x-antiphon-version", VERSION.encode()))
 _JSON = (b"content-type", b"application/json")
 
 

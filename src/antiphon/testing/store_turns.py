@@ -6,7 +6,7 @@ import asyncio
 
 from antiphon.hub.errors import BaseErased, ItemNotFound, StoreConflict
 from antiphon.hub.usage import Usage
-from antiphon.sessions.records import Head, NewConversation, Page, StoredItem
+from antiphon.sessions.records import Committed, Head, NewConversation, Page, StoredItem
 from antiphon.testing.store_fixture import (
     FAMILY,
     NO_LOG,
@@ -274,6 +274,22 @@ async def response_id_in_use_is_refused(s: StoreFixture) -> None:
     assert await s.left(item_id("new")) == set()
     assert await s.history("a") == ["a.0", "a.1"]
     assert (await s.commit("b", a.head)).head == Head(log=a.head.log, position=3)
+
+
+@checks
+async def refused_turn_among_others_leaves_nothing(s: StoreFixture) -> None:
+    """Of turns that are committed at the same time, one that is refused does not touch the others."""
+    a = await s.commit("a")
+    outcomes = await asyncio.gather(
+        s.commit("first", a.head),
+        s.acme.commit(s.turn("a", a.head, [item("new")])),
+        s.commit("second", a.head),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [Committed, StoreConflict, Committed]
+    assert await s.left(item_id("new")) == set()
+    assert await s.history("first") == ["a.0", "a.1", "first.0", "first.1"]
+    assert await s.history("second") == ["a.0", "a.1", "second.0", "second.1"]
 
 
 @checks

@@ -101,17 +101,34 @@ class Writer:
     def _carry_out(self, batch: list[_Job]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for job in batch:
-                self._attempt(job)
+            if len(batch) == 1:
+                self._attempt_alone(batch[0])
+            else:
+                for job in batch:
+                    self._attempt(job)
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller of the batch hears of it
             self._roll_back()
             for job in batch:
                 job.error = _failure(error)
 
+    def _attempt_alone(self, job: _Job) -> None:
+        """Run the only job of a transaction, which needs no savepoint: its refusal undoes the transaction."""
+        self._run_job(job)
+        if job.error is not None:
+            self._connection.execute("ROLLBACK")
+            self._connection.execute("BEGIN")
+
     def _attempt(self, job: _Job) -> None:
-        """Run one job. Its refusal is its own; an error of SQLite's (disk full, I/O) is the whole transaction's."""
+        """Run one job of several behind a savepoint: its refusal is its own."""
         self._connection.execute("SAVEPOINT job")
+        self._run_job(job)
+        if job.error is not None:
+            self._connection.execute("ROLLBACK TO job")
+        self._connection.execute("RELEASE job")
+
+    def _run_job(self, job: _Job) -> None:
+        """Run a job and note its refusal. An error of SQLite's (disk full, I/O) is the whole transaction's."""
         try:
             job.result = job.work(self._connection)
         except apsw.ConstraintError as error:
@@ -120,9 +137,6 @@ class Writer:
             raise
         except Exception as error:  # noqa: BLE001 - it is raised again where the job's caller awaits
             job.error = error
-        if job.error is not None:
-            self._connection.execute("ROLLBACK TO job")
-        self._connection.execute("RELEASE job")
 
     def _roll_back(self) -> None:
         # SQLite has rolled back by itself after some errors (disk full, I/O); a second ROLLBACK would be an error.

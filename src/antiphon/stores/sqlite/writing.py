@@ -368,12 +368,12 @@ class Writing:
 
     def _new_log_id(self) -> LogId:
         """
-        Seconds, then 32 random bits: logs that are made at one time stand together in the tables' indexes.
+        Milliseconds, then 20 random bits: logs that are made at one time stand together in the tables' indexes.
 
         With ids that are random throughout, every new row would touch pages of its own: 25 pages for a first turn
         instead of a few.
         """
-        return LogId((self._now_s & 0x7FFFFFFF) << 32 | int.from_bytes(self._random_bytes(4), "big"))
+        return LogId((self._now_ms & (1 << 43) - 1) << 20 | int.from_bytes(self._random_bytes(3), "big") >> 4)
 
     def _extend(self, log: LogId, length: int, count: int, statement: str) -> None:
         if count == 0:
