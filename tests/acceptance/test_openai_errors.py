@@ -241,20 +241,17 @@ async def test_a_surplus_tool_output(client: AsyncOpenAI, scripted: ScriptedUpst
 async def test_a_conversation_that_is_busy(client: AsyncOpenAI, scripted: ScriptedUpstream) -> None:
     """While a turn runs in a conversation another one is told to try again; afterwards it may."""
     conversation = await client.conversations.create()
-    answer = asyncio.Event()
-    scripted.then(Wait(answer), http_json(whole("At last.")))
-    asked = len(scripted.turns)
+    pause = Wait(asyncio.Event())
+    scripted.then(pause, http_json(whole("At last.")))
     first = asyncio.ensure_future(
         client.responses.create(model=MODEL, input="Take your time.", conversation=conversation.id)
     )
-    while len(scripted.turns) == asked:
-        assert not first.done()
-        await asyncio.sleep(0)
+    await asyncio.wait_for(pause.reached.wait(), timeout=30)
     with pytest.raises(BadRequestError) as caught:
         await client.responses.create(model=MODEL, input="Hurry!", conversation=conversation.id)
     assert _told(caught.value) == (400, "conversation_locked", "conversation")
     assert caught.value.response.headers["x-should-retry"] == "true"
-    answer.set()
+    pause.event.set()
     assert (await first).output_text == "At last."
     assert (await client.responses.create(model=MODEL, input="Now?", conversation=conversation.id)).output_text
 

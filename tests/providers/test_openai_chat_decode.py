@@ -11,6 +11,7 @@ from antiphon.hub.errors import UpstreamBroken, UpstreamError, UpstreamRateLimit
 from antiphon.hub.events import ReplyEnd
 from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.usage import Usage
+from antiphon.providers.openai_chat.decode import ChatReplyDecoder
 from tests.providers.openai_chat_replies import ACCOUNT, decoder, outcome, stream, transcript, without_ids
 
 
@@ -234,6 +235,16 @@ def test_every_split_gives_the_same_events(name: str) -> None:
     assert stream(*(body[index : index + 1] for index in range(len(body))), **options) == expected
     for cut in range(len(body)):
         assert stream(body[:cut], body[cut:], **options) == expected
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_fast_path_gives_the_events_of_the_exact_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks that say nothing but text take a short way, which changes no event."""
+    body, options = transcript(f"{name}.sse"), options_of(name)
+    fast = stream(body, **options)
+    monkeypatch.setattr(ChatReplyDecoder, "_plain_text", lambda *_: None)
+
+    assert fast == stream(body, **options)
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -21,9 +21,10 @@ MODEL = "scripted-1"
 
 @dataclass(frozen=True)
 class Wait:
-    """Go on when the test sets the event."""
+    """Go on when the test sets the event; ``reached`` tells the test that everything before it was sent."""
 
     event: asyncio.Event
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class ScriptedUpstream:
             match step:
                 case Drop():
                     return False
-                case Wait(event):
+                case Wait(event, reached):
+                    reached.set()
                     if not await _wait(event, reader):
                         self.disconnected.set()
                         return False

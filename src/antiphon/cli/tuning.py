@@ -23,7 +23,7 @@ def tune_collector() -> None:
     """Take what exists now out of the collector's sight, and let it look less often. Call it when the server is up."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(50_000, 50, 50)
 
 
 def tune_allocator() -> None:

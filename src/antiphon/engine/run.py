@@ -57,10 +57,10 @@ class Run(Generic[T]):
 
     Attributes:
         opened: Done when the answer may begin (the upstream has answered, or has taken long); fails with what went
-        wrong
-            before that.
+            wrong before that.
         finished: Done with the terminal response when that is stored; fails if the turn never opened.
         error: What made the turn fail after it had opened.
+        ending: The outcome is decided and is being stored: the turn cannot be cancelled any more.
     """
 
     def __init__(self, response_id: str, tenant: TenantId, encode: Callable[[Batch], T] | None) -> None:
@@ -74,6 +74,7 @@ class Run(Generic[T]):
         self.task: asyncio.Task[None] | None = None
         self.begun = False
         self.cancel_wanted = False
+        self.ending = False
         self.snapshot: Callable[[], JsonObject] | None = None
         self._encode = encode
         self._chunks: list[T] = []
@@ -127,7 +128,7 @@ class Run(Generic[T]):
         Only the first call does anything. A task that has not begun cannot be told by cancelling it, as its coroutine
         would never run: it looks at ``cancel_wanted`` when it begins.
         """
-        if self.cancel_wanted or self.done:
+        if self.cancel_wanted or self.ending or self.done:
             return
         self.cancel_wanted = True
         if self.begun and self.task is not None:
@@ -141,16 +142,23 @@ class Run(Generic[T]):
 
     def _wake(self) -> None:
         for reader in self._readers:
-            reader.wake()
+            waiting = reader.waiting
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
 
 
 class Reader(Generic[T]):
-    """Follows a run. Not shared between tasks."""
+    """
+    Follows a run. Not shared between tasks.
+
+    Attributes:
+        waiting: What :meth:`wait` is waiting for, for the run to end it.
+    """
 
     def __init__(self, run: Run[T]) -> None:
         self._run = run
         self._offset = 0
-        self._waiting: asyncio.Future[None] | None = None
+        self.waiting: asyncio.Future[None] | None = None
 
     def take(self) -> list[T]:
         """What was said since the last call, without waiting."""
@@ -167,16 +175,16 @@ class Reader(Generic[T]):
         """Until something was said, the run ended, or :meth:`wake` was called."""
         if self._run.done or self._offset < len(self._run._chunks):  # noqa: SLF001 - see take
             return
-        self._waiting = asyncio.get_running_loop().create_future()
+        self.waiting = asyncio.get_running_loop().create_future()
         try:
-            await self._waiting
+            await self.waiting
         finally:
-            self._waiting = None
+            self.waiting = None
 
     def wake(self) -> None:
         """End a wait."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
 
     def close(self) -> None:
         """Stop following."""

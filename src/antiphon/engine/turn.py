@@ -146,8 +146,7 @@ class Turn:
         except AntiphonError as error:
             await self._fail(error)
         except Exception as error:  # noqa: BLE001 - a bug, ours or a custom provider's: the client is still owed an end
-            self._log.crash("turn_crashed", error, response=self._run.response_id, request=self._request_id)
-            await self._fail(GatewayError("The gateway had an unexpected error while it processed the request."))
+            await self._fail(self._crashed(error))
         else:
             assert self._end is not None
             await self._conclude(self._end.status)
@@ -258,7 +257,7 @@ class Turn:
 
     def _open(self) -> None:
         """The answer begins; from here on every outcome is a response."""
-        if self._run.opened.done():
+        if self._run.opened.done() or self._run.ending:
             return
         # A turn that nobody follows needs no body for events that nobody gets.
         response = self._snapshot() if self._run.is_followed else {}
@@ -269,6 +268,7 @@ class Turn:
         return render(self._opening, status="in_progress", output=self._accumulator.output())
 
     async def _fail(self, error: AntiphonError) -> None:
+        self._run.ending = True
         if not self._run.opened.done():
             await self._release()
             self._run.refuse(error)
@@ -278,19 +278,24 @@ class Turn:
 
     async def _release(self) -> None:
         lease = self._resolved.lease
-        if self._sessions is not None and lease is not None:
+        if self._sessions is None or lease is None:
+            return
+        try:
             await self._sessions.release_lease(lease)
+        except AntiphonError as error:  # it runs out by itself, and the client is owed an end
+            self._log.warning("lease_not_released", response=self._run.response_id, error=error.message)
 
     async def _conclude(self, status: str, error: AntiphonError | None = None) -> None:
-        """Store the turn, then say how it ended."""
+        """Store the turn, then say how it ended. Whoever leaves meanwhile cannot stop it."""
+        self._run.ending = True
         if status not in ("completed", "incomplete"):
             self._accumulator.close_open("incomplete")
         response = self._terminal(status, error)
         try:
             response = await self._commit(response)
-        except AntiphonError as fault:
-            self._run.error = fault
-            response = self._terminal("failed", fault)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the client is owed an end
+            self._run.error = fault if isinstance(fault, AntiphonError) else self._crashed(fault)
+            response = self._terminal("failed", self._run.error)
             await self._release()
         self._run.say([_terminal_event(response)])
         self._run.finish(response)
@@ -322,6 +327,10 @@ class Turn:
             model=end.model if end else None,
             service_tier=end.service_tier if end else None,
         )
+
+    def _crashed(self, error: Exception) -> GatewayError:
+        self._log.crash("turn_crashed", error, response=self._run.response_id, request=self._request_id)
+        return GatewayError("The gateway had an unexpected error while it processed the request.")
 
     def _error_body(self, error: AntiphonError) -> JsonObject:
         code = error.code if error.code in _TELLING_CODES else "server_error"

@@ -14,7 +14,7 @@ import msgspec
 from antiphon.hub.errors import ConversationNotFound, ItemNotFound, ResponseNotFound
 from antiphon.hub.format import ConversationDraft, PageRequest
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import Item, JsonObject, is_cut_off_call
 from antiphon.hub.turn import TurnRequest
 from antiphon.hub.usage import Usage
 from antiphon.sessions.cache import CachedHistory, HistoryCache
@@ -27,7 +27,6 @@ from antiphon.sessions.records import (
     Conversation,
     Lease,
     NewConversation,
-    NewItem,
     NewTurn,
     Page,
     Status,
@@ -162,7 +161,7 @@ class TenantSessions:
         response = outcome.response
         status = cast(Status, response["status"])
         entries = entries_of(turn.input, self._payloads)
-        output = [self._payloads.new_item(item) for item in outcome.output]
+        output = [self._payloads.new_item(item, left_out=is_cut_off_call(item.body)) for item in outcome.output]
         committed = await self._store.commit(
             NewTurn(
                 response_id=response["id"],
@@ -186,7 +185,8 @@ class TenantSessions:
             )
         )
         if status in CONTINUABLE:
-            self._remember(turn, response["id"], committed, outcome.output, output)
+            kept = [item for item, record in zip(outcome.output, output, strict=True) if not record.left_out]
+            self._remember(turn, response["id"], committed, kept, _grown_by(turn, (*entries, *output)))
         return committed
 
     def _expiry(self, created_at: int) -> int | None:
@@ -200,14 +200,15 @@ class TenantSessions:
         response_id: str,
         committed: Committed,
         output: Sequence[Item],
-        records: Sequence[NewItem],
+        grown_by: CachedHistory,
     ) -> None:
-        kept = [item for item, record in zip(output, records, strict=True) if not record.left_out]
         grown = CachedHistory(
             head=committed.head,
             items=(*turn.items, *kept),
             left_out=turn.left_out + len(output) - len(kept),
-            size_bytes=turn.history_bytes + sum(len(record.payload) for record in records) + 200 * len(turn.input),
+            size_bytes=turn.history_bytes
+            + sum(entry.size_bytes for entry in turn.input)
+            + sum(len(record.payload) for record in records),
         )
         # A fork leaves its parent the newest of its own log; an appended turn takes the parent's place.
         appended = turn.attach is None or committed.head.log == turn.attach.log
@@ -227,6 +228,7 @@ class TenantSessions:
         if session is None:
             raise ResponseNotFound(response_id)
         response = self._payloads.open_response(session.payload, response_id)
+        response["created_at"] = session.created_at  # as the commit clamped it, after the payload had been written
         output = session.messages[session.output_index :]
         response["output"] = [self._payloads.item(cast(StoredItem, item)).body for item in output]
         return response

@@ -161,6 +161,7 @@ class OrderCheck:
         self._added = 0
         self._open: dict[int, _Item] = {}
         self._ids: set[str] = set()
+        self._last_text: OutputTextDelta | None = None  # the event before this one, if it was a delta of text
 
     def feed(self, events: Iterable[ReplyEvent]) -> None:
         """
@@ -174,10 +175,20 @@ class OrderCheck:
         """
         handlers = self._HANDLERS
         for event in events:
+            last = self._last_text
+            if (
+                type(event) is OutputTextDelta
+                and last is not None
+                and event.item_id == last.item_id
+                and event.output_index == last.output_index
+                and event.content_index == last.content_index
+            ):
+                continue  # nearly all events of nearly all streams: another delta, right behind one of the same part
             handler = handlers.get(type(event))
             if handler is None:
                 raise StreamOrderViolation(f"A provider emitted a '{type(event).__name__}', which is not an event.")
             handler(self, event)
+            self._last_text = event if isinstance(event, OutputTextDelta) else None
 
     # Deltas and done events of parts.
 

@@ -51,6 +51,17 @@ class SseParser:
         Raises:
             UpstreamBroken: An event is longer than ``max_event_bytes``. The parser is of no use after that.
         """
+        if (
+            block.startswith(b"data: {")
+            and block.endswith(b"\n\n")
+            and not (self._line or self._data or self._name or self._at_start or self._skip_lf)
+            and b"\r" not in block
+            and len(block) <= self._max_event_bytes
+        ):
+            # What most reads of most streams are: whole events of one data line each, and nothing else.
+            frames = block[6:-2].split(b"\n\ndata: ")
+            if block.count(b"\n") == 2 * len(frames):
+                return [("message", frame) for frame in frames]
         if self._at_start:
             block = self._strip_bom(block)
         if not block:

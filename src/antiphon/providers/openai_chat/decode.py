@@ -122,7 +122,12 @@ class ChatReplyDecoder:
         try:
             for name, data in self._sse.feed(block):
                 if name == "message" and data[:1] == b"{":
-                    self._take(decode_chunk(data), data)
+                    chunk = decode_chunk(data)
+                    text = self._plain_text(chunk)
+                    if text is not None:
+                        self._assembler.text(text)
+                    else:
+                        self._take(chunk, data)
                 elif self._take_mark(name, data):
                     break
         except UpstreamError as error:
@@ -165,6 +170,24 @@ class ChatReplyDecoder:
         return self._assembler.take()
 
     # Events.
+
+    def _plain_text(self, chunk: Chunk) -> str | None:
+        """
+        The text of a chunk that says nothing else, while a text is open; None for every other chunk.
+
+        The fast path: what it takes, :meth:`_take` would take the same way.
+        """
+        choices = chunk.choices
+        if self._assembler.open_item != "message" or not choices or len(choices) != 1:
+            return None
+        choice = choices[0]
+        delta = choice.delta
+        if delta is None or choice.index or choice.finish_reason or choice.logprobs or choice.error or chunk.error:
+            return None
+        if chunk.usage is not None or chunk.service_tier or chunk.x_groq is not None or chunk.model != self._model:
+            return None
+        content = delta.content
+        return content if type(content) is str and content and delta == Delta(content=content) else None
 
     def _take_mark(self, name: str, data: bytes) -> bool:
         """Take an event that is no chunk. Returns whether it is the end."""
