@@ -334,7 +334,7 @@ class BaseErased(StoreConflict):
 
 
 class LeaseLost(StoreConflict):
-    """The conversation's lease passed to somebody else while this turn ran, or the conversation was deleted."""
+    """The conversation's lease passed to somebody else while this turn ran, or it was deleted or edited."""
 
     default_code = "lease_lost"
 

@@ -30,10 +30,12 @@ class InputItem(msgspec.Struct, frozen=True):
 
     Attributes:
         stored: It stands somewhere already: the turn keeps a reference, not a copy.
+        stored_bytes: Length of its payload where it stands, 0 for a new item.
     """
 
     item: Item
     stored: bool = False
+    stored_bytes: int = 0
 
 
 async def resolve_input(
@@ -103,7 +105,7 @@ def _resolve_one(
     if stored is not None:
         item = payloads.item(stored)
         if body["type"] == "item_reference" or _content(item.body) == _content(body):
-            return InputItem(item, stored=True)
+            return InputItem(item, stored=True, stored_bytes=len(stored.payload or b""))
     return _unknown(body, ids, family)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, ItemId, TenantId
-from antiphon.hub.items import Item, JsonObject, Private, is_cut_off_call
+from antiphon.hub.items import Item, JsonObject, Private
 from antiphon.hub.response import compact, expand
 from antiphon.sessions.codec import Codec, Place, Table
 from antiphon.sessions.records import NewItem, StoredItem
@@ -33,16 +33,11 @@ class Payloads:
         self._codec = codec
         self._tenant = tenant
 
-    def new_item(self, item: Item) -> NewItem:
+    def new_item(self, item: Item, *, left_out: bool = False) -> NewItem:
         """The record of an item that is stored for the first time."""
         value = [item.body] if item.private is None else [item.body, msgspec.to_builtins(item.private)]
         place = self._place("items", item.id)
-        return NewItem(
-            id=item.id,
-            type=item.type,
-            payload=self._codec.encode(value, place),
-            left_out=is_cut_off_call(item.body),
-        )
+        return NewItem(id=item.id, type=item.type, payload=self._codec.encode(value, place), left_out=left_out)
 
     def item(self, stored: StoredItem) -> Item:
         """

@@ -122,10 +122,9 @@ class NewTurn(Record, frozen=True, kw_only=True):
     A finished turn, to be committed whole or not at all.
 
     Attributes:
-        attach: The head that it stands on; None for a turn without history. Ignored where *lease* is given, except
-            for a turn that stands *aside*.
+        attach: The head that it stands on; None for a turn without history.
         lease: Given for a turn inside a conversation: the turn goes to the end of the conversation's log and is
-            refused if the lease was lost.
+            refused if the lease was lost, or if that end is not *attach* any more (which may be None: any end will do).
         aside: The turn failed or was cancelled: its items go to a log of their own, based at *attach*, and the main
             line stays as it was.
         entries: The turn's own input, then its output.

@@ -25,6 +25,7 @@ from antiphon.sessions.records import (
     CONTINUABLE,
     Committed,
     Conversation,
+    Entry,
     Lease,
     NewConversation,
     NewTurn,
@@ -185,8 +186,7 @@ class TenantSessions:
             )
         )
         if status in CONTINUABLE:
-            kept = [item for item, record in zip(outcome.output, output, strict=True) if not record.left_out]
-            self._remember(turn, response["id"], committed, kept, _grown_by(turn, (*entries, *output)))
+            self._remember(turn, response["id"], committed, outcome.output, (*entries, *output))
         return committed
 
     def _expiry(self, created_at: int) -> int | None:
@@ -200,15 +200,16 @@ class TenantSessions:
         response_id: str,
         committed: Committed,
         output: Sequence[Item],
-        grown_by: CachedHistory,
+        entries: Sequence[Entry],
     ) -> None:
+        kept = [item for item in output if not is_cut_off_call(item.body)]
         grown = CachedHistory(
             head=committed.head,
             items=(*turn.items, *kept),
             left_out=turn.left_out + len(output) - len(kept),
             size_bytes=turn.history_bytes
-            + sum(entry.size_bytes for entry in turn.input)
-            + sum(len(record.payload) for record in records),
+            + sum(len(entry.payload) for entry in entries if isinstance(entry, NewItem))
+            + sum(entry.stored_bytes for entry in turn.input),
         )
         # A fork leaves its parent the newest of its own log; an appended turn takes the parent's place.
         appended = turn.attach is None or committed.head.log == turn.attach.log

@@ -106,7 +106,8 @@ class TenantStore(Protocol):
 
         Raises:
             BaseErased: The items that the turn stands on are gone, or a reference points at nothing.
-            LeaseLost: The conversation is gone, or its lease belongs to somebody else.
+            LeaseLost: The conversation is gone, its lease belongs to somebody else, or its items were changed since the
+                turn began, which a lease that has run out does not prevent.
             StoreConflict: The response id, or an item id, is in use.
             StoreUnavailable: The transaction could not be made durable. Nothing is stored.
         """

@@ -413,6 +413,8 @@ class _Tenant:
         attach = turn.attach
         if conversation is not None:
             if not turn.aside:
+                if attach not in (None, self._end_of(conversation)):
+                    raise lease_lost()  # edited by hand, after the lease had run out
                 return self._same_family(turn, _Landing(log=conversation.log))
             attach = attach if attach is not None else self._end_of(conversation)
         if attach is None:

@@ -51,7 +51,10 @@ def base_erased(reason: str) -> BaseErased:
 
 def lease_lost() -> LeaseLost:
     """The error of a turn whose lease is not in force any more."""
-    return LeaseLost("The conversation was deleted, or its lease passed to another turn. Nothing was stored.")
+    return LeaseLost(
+        "The conversation was deleted or edited while this turn ran, or its lease passed to another turn. "
+        "Nothing was stored."
+    )
 
 
 def id_in_use(kind: str, object_id: str) -> StoreConflict:

@@ -59,7 +59,10 @@ def translate(error: apsw.Error) -> AntiphonError:
         case apsw.FullError():
             return StoreUnavailable("The store's disk is full. Nothing was stored; free some space.")
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
-            return StoreUnavailable(f"The store's file cannot be opened for writing ({error}). Check its permissions.")
+            return StoreUnavailable(
+                f"The store's file cannot be opened for writing ({error}). "
+                "Check that its folder exists, and the permissions of both."
+            )
         case apsw.BusyError() | apsw.LockedError():
             return StoreUnavailable("Another process holds the store's file. Nothing was stored; try again.")
         case _:

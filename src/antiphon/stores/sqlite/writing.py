@@ -239,6 +239,8 @@ class Writing:
         attach = turn.attach
         if conversation is not None:
             if not turn.aside:
+                if attach not in (None, conversation.shown.head):
+                    raise lease_lost()  # edited by hand, after the lease had run out
                 return _Landing(log=self._log(conversation.log, turn.family))
             attach = attach if attach is not None else conversation.shown.head
         if attach is None:
