@@ -233,7 +233,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
     "call-without-name": ([chunk(tool(0, arguments="{}")), FINISH, DONE], "without a name"),
     "call-renamed": ([chunk(tool(0, name="f")), chunk(tool(0, name="g"))], "changed the name"),
     "piece-of-a-closed-call": (
-        [chunk(tool(0, name="f")), chunk(tool(1, name="f")), chunk(tool(0, arguments="{"))],
+        [chunk(tool(0, name="f", arguments="{}")), chunk(tool(1, name="f")), chunk(tool(0, arguments="{"))],
         "after another item had begun",
     ),
     "piece-of-a-closed-wrapped-call": (

@@ -20,6 +20,7 @@ from antiphon.engine.routing import Router
 from antiphon.engine.run import Batch, Run
 from antiphon.engine.turn import Turn, TurnPolicy
 from antiphon.hub.errors import (
+    GatewayError,
     InvalidRequest,
     NotContinuable,
     PreviousResponseNotFound,
@@ -196,8 +197,7 @@ class Gateway:
             AntiphonError: The request was refused; no upstream was asked.
         """
         received_at = time.monotonic() if received_at is None else received_at
-        if self._draining:
-            raise ShuttingDown("The gateway is shutting down; send the request again in a moment.")
+        self._refuse_draining()
         await self.startup()
         request = self.format.decode(body)
         if self._sessions is None:
@@ -304,21 +304,24 @@ class Gateway:
             return resolve_stateless(request, self.ids, principal.tenant)
         lease = await self._lease(request, sessions)
         try:
-            return await sessions.resolve(request, lease=lease)
+            resolved = await sessions.resolve(request, lease=lease)
+            self._refuse_draining()  # a turn that began now would outlive the store
         except BaseException as error:
             if lease is not None:
-                self._leases.forget(lease)
-                await asyncio.shield(sessions.release_lease(lease))
+                await self._leases.give_back(sessions, lease)
             if isinstance(error, PreviousResponseNotFound):
                 self._refuse_running(request, principal)
             raise
+        return resolved
 
     async def _lease(self, request: TurnRequest, sessions: TenantSessions) -> Lease | None:
         if request.conversation is None or not request.store:
             return None
-        lease = await sessions.acquire_lease(request.conversation, self.ids.request(), self._leases.ttl_s)
-        self._leases.keep(sessions, lease)
-        return lease
+        return await self._leases.take(sessions, request.conversation, self.ids.request())
+
+    def _refuse_draining(self) -> None:
+        if self._draining:
+            raise ShuttingDown("The gateway is shutting down; send the request again in a moment.")
 
     def _refuse_running(self, request: TurnRequest, principal: Principal) -> None:
         parent = request.previous_response_id
@@ -337,6 +340,8 @@ class Gateway:
                 self._runs.pop(key, None)
                 if resolved.lease is not None:
                     self._leases.forget(resolved.lease)
+                if not run.done:  # the event loop itself is ending, or there is a bug: nobody may wait for ever
+                    run.refuse(GatewayError("The turn was broken off before its end could be stored."))
                 turn.log()
 
         run.task = asyncio.get_running_loop().create_task(perform(), name=f"turn {run.response_id}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
 
 from antiphon.hub.errors import AntiphonError
 from antiphon.sessions.records import Lease
@@ -26,23 +29,56 @@ class LeaseKeeper:
         self.ttl_s = ttl_s
         self._held: dict[str, tuple[TenantSessions, Lease]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._returning: set[asyncio.Task[None]] = set()
 
-    def keep(self, sessions: TenantSessions, lease: Lease) -> None:
-        """Renew *lease* from now on."""
+    async def take(self, sessions: TenantSessions, conversation_id: str, holder: str) -> Lease:
+        """
+        Take a conversation, and renew its lease from now on.
+
+        Who is cancelled while waiting leaves no lock behind: a lease that is granted all the same is given back.
+
+        Raises:
+            ConversationNotFound: The conversation is unknown.
+            ConversationLocked: Somebody else's lease has not run out.
+        """
+        granting = asyncio.ensure_future(sessions.acquire_lease(conversation_id, holder, self.ttl_s))
+        try:
+            lease = await asyncio.shield(granting)
+        except asyncio.CancelledError:
+            self._own(self._decline(sessions, granting))
+            raise
         self._held[lease.holder] = (sessions, lease)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._renew_all(), name="antiphon-leases")
+        return lease
+
+    async def give_back(self, sessions: TenantSessions, lease: Lease) -> None:
+        """Renew *lease* no longer and unlock its conversation. A caller that is cancelled does not prevent it."""
+        self.forget(lease)
+        await asyncio.shield(self._own(_release(sessions, lease)))
 
     def forget(self, lease: Lease) -> None:
         """Renew *lease* no longer."""
         self._held.pop(lease.holder, None)
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop, after the leases that are being given back."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        while self._returning:
+            await asyncio.gather(*self._returning, return_exceptions=True)
+
+    def _own(self, returning: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(returning, name="antiphon-lease-return")
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+        return task
+
+    async def _decline(self, sessions: TenantSessions, granting: asyncio.Future[Lease]) -> None:
+        with suppress(AntiphonError):  # then there is nothing to give back
+            await _release(sessions, await granting)
 
     async def _renew_all(self) -> None:
         while self._held:
@@ -55,3 +91,8 @@ class LeaseKeeper:
                 if not kept:
                     self.forget(lease)
         self._task = None
+
+
+async def _release(sessions: TenantSessions, lease: Lease) -> None:
+    with suppress(AntiphonError):  # the store is out of reach: the lease runs out by itself
+        await sessions.release_lease(lease)

@@ -28,6 +28,7 @@ from antiphon.sessions.records import (
     Entry,
     Lease,
     NewConversation,
+    NewItem,
     NewTurn,
     Page,
     Status,

@@ -130,11 +130,13 @@ async def turns_and_items_alternate(s: StoreFixture) -> None:
 
 
 @checks
-async def turn_of_a_conversation_ignores_attach(s: StoreFixture) -> None:
-    """A turn with a lease goes to the end of its conversation whatever head it was given."""
+async def turn_of_a_conversation_goes_to_its_end(s: StoreFixture) -> None:
+    """A turn with a lease goes to the end of its conversation, whether or not it says that it stands there."""
     created = await s.create("c", [item("c", 0), item("c", 1)])
-    a = await s.converse("c", "a", attach=Head(log=created.head.log, position=0))
+    a = await s.converse("c", "a", attach=created.head)
     assert a.head == Head(log=created.head.log, position=3)
+    b = await s.converse("c", "b")
+    assert b.head == Head(log=created.head.log, position=5)
 
 
 @checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from antiphon.hub.errors import ConversationLocked, LeaseLost, StoreConflict
 from antiphon.sessions.records import Head
@@ -91,6 +92,23 @@ async def turn_whose_lease_ran_out_may_commit(s: StoreFixture) -> None:
     s.clock.advance(60)
     await s.commit("a", lease=lease, conversation_id=conversation_id("c"))
     assert await s.present("c") == ["a.0", "a.1"]
+
+
+@checks
+async def turn_whose_conversation_was_edited_is_refused(s: StoreFixture) -> None:
+    """Under a lease that ran out items may be changed by hand; then a turn that did not see them is refused."""
+    edits: dict[str, Callable[[], Awaitable[object]]] = {
+        "c": lambda: s.acme.append_items(conversation_id("c"), [item("h")]),
+        "d": lambda: s.acme.remove_item(conversation_id("d"), item_id("d")),
+    }
+    for name, edit in edits.items():
+        created = await s.create(name, [item(name)])
+        lease = await s.acme.acquire_lease(conversation_id(name), "one", 1)
+        s.clock.advance(1)
+        await edit()
+        await raises(LeaseLost, s.commit("a", created.head, lease=lease, conversation_id=conversation_id(name)))
+    assert await s.acme.get_by_response_id(response_id("a")) is None
+    assert (await s.present("c"), await s.present("d")) == (["c.0", "h.0"], [])
 
 
 @checks

@@ -189,11 +189,13 @@ class StoreMachine(RuleBasedStateMachine):
     def commit_in_conversation(
         self, *, tenant: str, kinds: list[str], number: int, status: str, lifetime_s: int | None
     ) -> None:
-        """A turn under a lease that is in force, or was."""
+        """A turn under a lease that is in force, or was; some say what they stand on, and may be mistaken."""
         turn = self._turn(kinds, number, status, lifetime_s)
         leases = self._some(self.leases, number)
+        heads = self._some(self.heads, number) if number % 3 == 0 else None
         first, second = (
-            msgspec.structs.replace(turn, lease=lease, conversation_id=lease.conversation_id) for lease in leases
+            msgspec.structs.replace(turn, lease=lease, conversation_id=lease.conversation_id, attach=head)
+            for lease, head in zip(leases, heads or (None, None), strict=True)
         )
         self._commit(tenant, (first, second))
 

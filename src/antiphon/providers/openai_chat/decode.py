@@ -30,6 +30,7 @@ from antiphon.providers.openai_chat.reply import (
     TokenUsage,
     ToolCall,
     decode_chunk,
+    keepable,
     read_annotation,
     read_logprobs,
     read_usage,
@@ -334,7 +335,7 @@ class ChatReplyDecoder:
         return private
 
     def _private(self, data: JsonObject) -> Private:
-        return Private(provider=DIALECT, account=self._account, data=data)
+        return Private(provider=DIALECT, account=self._account, data=keepable(data))
 
     # Calls.
 

@@ -7,9 +7,10 @@ differ in that. Read further: :mod:`.decode`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+import orjson
 
 from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.items import JsonObject
@@ -24,10 +25,17 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "decode_chunk",
+    "keepable",
     "read_annotation",
     "read_logprobs",
     "read_usage",
 ]
+
+# What databases and JavaScript still count exactly.
+_Count = Annotated[int, msgspec.Meta(le=2**53 - 1)]
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+# How deep in a response something of the upstream's own may come to stand.
+_LEVELS_ABOVE = 16
 
 
 class Function(msgspec.Struct, gc=False):
@@ -89,7 +97,7 @@ class Logprob(msgspec.Struct):
 
     token: str
     logprob: float
-    bytes: list[int] | None = None
+    bytes: list[_Byte] | None = None
     top_logprobs: list[Logprob] | None = None
 
 
@@ -113,26 +121,26 @@ class Choice(msgspec.Struct):
 class PromptDetails(msgspec.Struct, gc=False):
     """Of the prompt's tokens: read from the cache, and written to it (OpenRouter)."""
 
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
     """Of the generated tokens: reasoning."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: _Count | None = None
 
 
 class TokenUsage(msgspec.Struct, gc=False):
     """Token counts. ``cached_tokens`` beside them is Moonshot's, ``prompt_cache_hit_tokens`` DeepSeek's."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
-    cached_tokens: int | None = None
+    prompt_cache_hit_tokens: _Count | None = None
+    cached_tokens: _Count | None = None
 
 
 class Groq(msgspec.Struct):
@@ -182,17 +190,39 @@ def read_usage(usage: TokenUsage) -> Usage:
     """The hub's counts. Reasoning is part of the output, also where the server (xAI) counts it beside it."""
     prompt = usage.prompt_tokens_details or PromptDetails()
     completion = usage.completion_tokens_details or CompletionDetails()
-    input_tokens, output_tokens = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    reasoning_tokens = completion.reasoning_tokens or 0
+    input_tokens, output_tokens = _tokens(usage.prompt_tokens), _tokens(usage.completion_tokens)
+    reasoning_tokens = _tokens(completion.reasoning_tokens)
     if usage.total_tokens == input_tokens + output_tokens + reasoning_tokens:
         output_tokens += reasoning_tokens
     return Usage(
         input_tokens=input_tokens,
-        cached_tokens=prompt.cached_tokens or usage.prompt_cache_hit_tokens or usage.cached_tokens or 0,
-        cache_write_tokens=prompt.cache_write_tokens or 0,
+        cached_tokens=_tokens(prompt.cached_tokens or usage.prompt_cache_hit_tokens or usage.cached_tokens),
+        cache_write_tokens=_tokens(prompt.cache_write_tokens),
         output_tokens=output_tokens,
         reasoning_tokens=reasoning_tokens,
     )
+
+
+def _tokens(count: int | None) -> int:
+    """A count; 0 where there is none, which some servers write as -1."""
+    return max(count or 0, 0)
+
+
+def keepable(value: JsonObject) -> JsonObject:
+    """
+    *value* as it is, if a response that holds it can be written as JSON.
+
+    Raises:
+        UpstreamBroken: It holds a number of more than 64 bits, or is nested too deeply.
+    """
+    outer: object = value
+    for _ in range(_LEVELS_ABOVE):
+        outer = [outer]
+    try:
+        orjson.dumps(outer)
+    except orjson.JSONEncodeError as error:
+        raise UpstreamBroken(f"The upstream's reply holds what cannot be kept as JSON: {error}.") from error
+    return value
 
 
 def read_logprobs(logprobs: list[Logprob]) -> tuple[JsonObject, ...]:
@@ -208,8 +238,13 @@ def _read_logprob(entry: Logprob) -> JsonObject:
 
 
 def read_annotation(annotation: JsonObject) -> JsonObject:
-    """A citation in the Responses API's form: flat, where chat nests it under the name of its type."""
-    kind = annotation.get("type")
+    """
+    A citation in the Responses API's form: flat, where chat nests it under the name of its type.
+
+    Raises:
+        UpstreamBroken: See :func:`keepable`.
+    """
+    kind = keepable(annotation).get("type")
     nested = annotation.get(kind) if isinstance(kind, str) else None
     flat = {"type": kind, **nested} if isinstance(nested, dict) else dict(annotation)
     if kind == "url_citation":

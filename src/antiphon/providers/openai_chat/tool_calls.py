@@ -2,8 +2,8 @@
 Which call a piece of a tool call belongs to, and what kind of call it is.
 
 Servers number the calls of a reply (OpenAI), do not number them (Gemini), or call every one of them 0 (Ollama); they
-repeat id and name in every piece or send the name after the id. Out of this come calls in the API's form, one after
-the other. A custom tool that went up wrapped as a function is unwrapped here.
+repeat id and name in every piece, send the name after the id, or mix the pieces of several calls. Out of this come
+calls in the API's form, one after the other. A custom tool that went up wrapped as a function is unwrapped here.
 """
 
 from __future__ import annotations
@@ -33,14 +33,28 @@ _wrapped_decoder = msgspec.json.Decoder(_Wrapped)
 class _Call:
     """A call as far as its pieces have come."""
 
-    __slots__ = ("held", "id", "key", "kind", "name")
+    __slots__ = ("held", "id", "key", "kind", "name", "private", "said", "waits")
 
     def __init__(self, key: int, call_id: str | None) -> None:
         self.key = key
         self.id = call_id
         self.name = ""
         self.kind: Literal["function", "custom", "wrapped"] | None = None  # None until it has a name
-        self.held: list[str] = []  # what came before the name, and everything of a wrapped call
+        self.private: Private | None = None
+        self.said: list[str] = []
+        self.held: list[str] = []  # what came before the name or while it waits, and everything of a wrapped call
+        self.waits = False  # for the call before it, which was not whole when this one began
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can follow: its arguments are a JSON document. Free-form input never says so, and counts."""
+        if self.kind == "custom":
+            return True
+        try:
+            msgspec.json.decode("".join((*self.said, *self.held)))
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        return True
 
 
 class ToolCalls:
@@ -63,6 +77,7 @@ class ToolCalls:
         self._by_index: dict[int, _Call] = {}
         self._by_id: dict[str, _Call] = {}
         self._last: _Call | None = None
+        self._waiting: list[_Call] = []
 
     def feed(self, piece: ToolCall, private: Private | None) -> None:
         """
@@ -74,7 +89,7 @@ class ToolCalls:
         call = self._find(piece) or self._begin(piece)
         name, value = _read(piece)
         if name and not call.kind:
-            self._open(call, name, private, native_custom=piece.custom is not None)
+            self._name(call, name, private, native_custom=piece.custom is not None)
         elif name and name != call.name:
             raise UpstreamBroken("The upstream changed the name of a tool call in the middle of it.")
         self._add(call, value)
@@ -89,11 +104,22 @@ class ToolCalls:
 
     def close(self) -> None:
         """
-        Say what is held back of the last call: another item begins, or the reply ends.
+        Say what is held back of the calls: another item begins, or the reply ends.
 
         Raises:
-            UpstreamBroken: The call never got a name.
+            UpstreamBroken: A call never got a name.
         """
+        self._close_last()
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call.waits = False
+            self._last = call
+            if call.kind is not None:
+                self._open(call)
+                self._add(call, "")
+            self._close_last()
+
+    def _close_last(self) -> None:
         call, self._last = self._last, None
         if call is None:
             return
@@ -111,30 +137,41 @@ class ToolCalls:
         if piece.id:
             return self._by_id.get(piece.id)
         begins = bool(_read(piece)[0])
-        return None if begins else self._last
+        newest = self._waiting[-1] if self._waiting else self._last
+        return None if begins else newest
 
     def _begin(self, piece: ToolCall) -> _Call:
-        self.close()
-        call = self._last = _Call(self._count, piece.id)
+        call = _Call(self._count, piece.id)
         self._count += 1
         if piece.index is not None:
             self._by_index[piece.index] = call
         if piece.id:
             self._by_id[piece.id] = call
+        if self._last is not None and (self._waiting or not self._last.is_whole):
+            # The pieces of both may come in turn, but items stand one after the other.
+            call.waits = True
+            self._waiting.append(call)
+        else:
+            self.close()
+            self._last = call
         return call
 
-    def _open(self, call: _Call, name: str, private: Private | None, *, native_custom: bool) -> None:
-        call.name = name
-        namespace, own_name = self._namespaces.get(name, (None, name))
-        if native_custom or name in self._custom_tools:
-            call.kind = "custom" if native_custom else "wrapped"
-            self._assembler.open_custom_call(call.key, own_name, namespace=namespace, private=private)
+    def _name(self, call: _Call, name: str, private: Private | None, *, native_custom: bool) -> None:
+        call.name, call.private = name, private
+        if native_custom:
+            call.kind = "custom"
         else:
-            call.kind = "function"
-            self._assembler.open_function_call(call.key, own_name, namespace=namespace, private=private)
+            call.kind = "wrapped" if name in self._custom_tools else "function"
+        if not call.waits:
+            self._open(call)
+
+    def _open(self, call: _Call) -> None:
+        namespace, own_name = self._namespaces.get(call.name, (None, call.name))
+        begin = self._assembler.open_function_call if call.kind == "function" else self._assembler.open_custom_call
+        begin(call.key, own_name, namespace=namespace, private=call.private)
 
     def _add(self, call: _Call, value: str) -> None:
-        if call.kind is None:
+        if call.kind is None or call.waits:
             call.held.append(value)
             return
         if call.kind == "wrapped":
@@ -144,6 +181,7 @@ class ToolCalls:
             value = "".join((*call.held, value))
             call.held = []
         self._assembler.call_delta(call.key, value)
+        call.said.append(value)
 
     def _hold(self, call: _Call, value: str) -> None:
         """Until the whole of it is there nobody can tell whether it is what the wrapping asked for."""
