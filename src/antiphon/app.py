@@ -35,7 +35,7 @@ from antiphon.stores.sqlite import SQLiteSessionStore
 from antiphon.telemetry import Log
 from antiphon.transport.http import HttpTransport
 
-__all__ = ["Application", "Gateway", "build_application", "dialects", "open_store", "upstream"]
+__all__ = ["Application", "Gateway", "build_application", "check_quirks", "dialects", "open_store", "upstream"]
 
 
 class Gateway(Engine):
@@ -53,7 +53,10 @@ class Gateway(Engine):
         aliases: A model name and the targets that are tried for it, in order.
         store: None for a stateless gateway, which refuses every parameter that needs state.
         retention_days: Responses are unknown after so many days; None keeps them.
-        on_disconnect: What a foreground turn does when the last one that followed it has gone.
+        on_disconnect: What a foreground turn does when the last one that followed it has gone. Not looked at if a
+            *policy* is given, which says it too.
+        policy: How turns are run; None for the defaults.
+        log: None writes what is not as it should be to stderr, and nothing about turns that went well.
         clock: Seconds since the epoch, UTC.
 
     Note:
@@ -88,10 +91,12 @@ class Gateway(Engine):
         super().__init__(
             router=Router(upstreams, aliases or {}),
             format=self._responses,
-            sessions=Sessions(store, ids=ids, clock=clock, retention_days=retention_days) if store else None,
+            sessions=Sessions(store, ids=ids, clock=clock, retention_days=retention_days)
+            if store is not None
+            else None,
             ids=ids,
             clock=clock,
-            log=log,
+            log=log or Log("warning"),
             policy=policy or TurnPolicy(cancel_on_disconnect=on_disconnect == "cancel"),
         )
 
@@ -168,6 +173,16 @@ def upstream(
 def dialects() -> list[str]:
     """The dialects that there are: the modules of :mod:`antiphon.providers`."""
     return sorted(module.name for module in pkgutil.iter_modules(providers.__path__))
+
+
+def check_quirks(dialect: str, quirks: Mapping[str, object]) -> None:
+    """
+    See whether a dialect has these quirks.
+
+    Raises:
+        ValueError: It has not, or there is no such dialect.
+    """
+    _provider(dialect, quirks)
 
 
 def _provider(dialect: str, quirks: Mapping[str, object]) -> Provider:

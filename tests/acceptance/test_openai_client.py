@@ -104,16 +104,18 @@ async def test_the_second_turn_remembers_the_first(client: AsyncOpenAI) -> None:
 
 async def test_stream(client: AsyncOpenAI) -> None:
     """The pieces of a stream are the text of its last event, and the response is stored by then."""
-    pieces = []
-    stream = await client.responses.create(model=MODEL, input="Count from one to five.", stream=True)
-    numbers = []
+    pieces, numbers = [], []
+    last: Response | None = None
+    stream = await client.responses.create(model=MODEL, input="Say hello.", stream=True, temperature=0)
     async for event in stream:
         numbers.append(event.sequence_number)
         if event.type == "response.output_text.delta":
             pieces.append(event.delta)
         elif event.type == "response.completed":
-            assert "".join(pieces) == event.response.output_text
-            assert event.response == await client.responses.retrieve(event.response.id)
+            last = event.response
+            assert last == await client.responses.retrieve(last.id)
+    assert last is not None
+    assert "".join(pieces) == last.output_text
     assert list(range(len(numbers))) == numbers
     assert len(pieces) > 1
 
@@ -177,10 +179,11 @@ async def test_function_call_loop(client: AsyncOpenAI) -> None:
         ],
         tools=[WEATHER],
         tool_choice="none",
+        max_output_tokens=32,
     )
     assert answered.output_text
     further = await client.responses.create(
-        model=MODEL, previous_response_id=answered.id, input="Thank you. And good bye!"
+        model=MODEL, previous_response_id=answered.id, input="Thank you. And good bye!", max_output_tokens=32
     )
     assert further.output_text
     listed = [item async for item in client.responses.input_items.list(further.id, order="asc")]

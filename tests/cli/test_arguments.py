@@ -110,9 +110,10 @@ def test_other_addresses_are_refused(extra: list[str], capsys: pytest.CaptureFix
 
 
 def test_a_quirk_that_there_is_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """What only the provider knows is refused too, with 2."""
+    """What only the provider knows is refused too, with 2 and the line."""
     path = tmp_path / "antiphon.yaml"
-    path.write_text("upstreams: [{name: a, base_url: 'http://127.0.0.1:9/v1', quirks: {speeling: 1}}]\n")
+    path.write_text("upstreams:\n  - name: a\n    base_url: http://127.0.0.1:9/v1\n    quirks: {fils: 1}\n")
 
     assert main(["check", "--config", str(path), "--store", "memory:"]) == 2
-    assert "speeling" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{path}:4: upstreams[0].quirks: Unknown quirk 'fils'. Did you mean 'files'?" in told

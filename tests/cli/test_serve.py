@@ -200,7 +200,7 @@ async def test_an_upstream_that_is_down_is_told(tmp_path: Path) -> None:
         process.terminate()
         done = await ended(process)
 
-    assert "connection refused; is it running?" in told[2]
+    assert "connection refused (is it running?)" in told[2]
     assert done.code == 0
 
 

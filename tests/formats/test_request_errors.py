@@ -67,6 +67,7 @@ CASES: list[Case] = [
         "string_above_max_length",
     ),
     ("messages", {"input": ..., "messages": []}, MESSAGES_MOVED, "messages", "unsupported_parameter"),
+    ("messages-beside-input", {"messages": []}, MESSAGES_MOVED, "messages", "unsupported_parameter"),
     ("unknown", {"zzz": 1}, "Unknown parameter: 'zzz'.", "zzz", "unknown_parameter"),
     ("unknown-null", {"zzz": None}, "Unknown parameter: 'zzz'.", "zzz", "unknown_parameter"),
     ("unknown-near", {"stop": "x"}, "Unknown parameter: 'stop'. Did you mean 'store'?", "stop", "unknown_parameter"),
@@ -505,6 +506,13 @@ CASES: list[Case] = [
         ),
         "input[0].call_id",
         "string_above_max_length",
+    ),
+    (
+        "call-namespace",
+        {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "", "namespace": ["n"]}]},
+        "Invalid type for 'input[0].namespace': expected a string, but got an array instead.",
+        "input[0].namespace",
+        "invalid_type",
     ),
     (
         "call-id-empty",

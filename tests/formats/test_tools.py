@@ -153,3 +153,24 @@ def test_a_wrong_tool_is_named(tool: dict[str, Any], param: str, code: str) -> N
         decoded(tool)
 
     assert (param, code) == (caught.value.param, caught.value.code)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "param", "code"),
+    [
+        ({}, "type", "missing_required_parameter"),
+        ({"type": ["function"], "name": "f"}, "type", "invalid_type"),
+        ({"type": "bogus"}, "type", "invalid_value"),
+        ({"type": "function"}, "name", "missing_required_parameter"),
+        ({"type": "custom", "name": 7}, "name", "invalid_type"),
+        ({"type": "function", "name": "f", "namespace": ["n"]}, "namespace", "invalid_type"),
+    ],
+    ids=str,
+)
+def test_a_wrong_entry_of_allowed_tools_is_named(allowed: dict[str, Any], param: str, code: str) -> None:
+    """An entry has to say which tool it means."""
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}, allowed]}
+    with pytest.raises(InvalidRequest) as caught:
+        FORMAT.decode({"model": "m", "input": "hi", "tool_choice": choice})
+
+    assert (f"tool_choice.tools[1].{param}", code) == (caught.value.param, caught.value.code)

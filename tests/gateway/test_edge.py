@@ -10,6 +10,8 @@ from tests.gateway.conftest import Client, serving
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream, Wait, http_json, whole
 
 from antiphon import Gateway, InMemorySessionStore, upstream
+from antiphon.engine.routing import Target
+from antiphon.formats.responses import ResponsesFormat
 from antiphon.server.body import BodyLimits
 from antiphon.server.guard import Guard
 
@@ -23,6 +25,8 @@ from antiphon.server.guard import Guard
         ({"Host": "evil.example"}, 403),
         ({"Host": "127.0.0.1.evil.example"}, 403),
         ({"Host": "127.0.0.1@evil.example"}, 403),
+        ({"Host": "[::1]evil.example"}, 403),
+        ({"Host": "localhost:evil"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://localhost:3000"}, 403),
@@ -165,6 +169,70 @@ async def test_bodies_that_are_not_json_are_refused(
     assert part in body["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1/conversations", "/v1/conversations/conv_x"])
+async def test_conversations_have_their_own_words_for_malformed_bodies(client: Client, path: str) -> None:
+    """OpenAI's endpoints differ in what they say to a body that is not JSON."""
+    sent = {"Content-Type": "application/json"}
+    async with client.http.post(client.base_url + path, data=b'{"metadata":', headers=sent) as answer:
+        body = await answer.json()
+
+    assert (answer.status, body["error"]["code"], body["error"]["param"]) == (400, "invalid_json", None)
+    assert body["error"]["message"].startswith(
+        "Invalid body: failed to parse JSON value. Please check the value to ensure it is valid JSON."
+    )
+
+
+async def test_a_clients_words_cannot_add_a_header(scripted: ScriptedUpstream) -> None:
+    """An ignored parameter is named in a header, whatever its name is."""
+    lenient = ResponsesFormat(unknown_parameters="ignore")
+    gateway = Gateway([upstream(scripted.url)], format=lenient).with_session_store(InMemorySessionStore())
+    async with serving(gateway, scripted) as client:
+        unknown = {"a\r\nx-forged: 1": 1, "b" * 100_000: 1}
+        body = {"model": MODEL, "input": "hi", **unknown}
+        status, _, headers = await client.full("POST", "/v1/responses", body)
+
+    assert (status, headers.get("x-forged")) == (200, None)
+    assert headers["x-antiphon-not-applied"].startswith("a??x-forged: 1, bbb")
+
+
+@pytest.mark.parametrize("path", ["/v1/responses/resp_x", "/v1/conversations/conv_x"])
+async def test_a_deletion_has_no_options(client: Client, path: str) -> None:
+    """Who asks for more to be deleted than is deleted is told so."""
+    status, body = await client.call("DELETE", f"{path}?cascade=true")
+
+    assert (status, body["error"]["param"], body["error"]["code"]) == (400, "cascade", "unknown_parameter")
+
+
+async def test_every_kind_of_answer_carries_the_apis_headers(client: Client) -> None:
+    """JSON, streams and errors alike."""
+    bodies: list[dict[str, object]] = [{}, {"stream": True}, {"temperature": 9}]
+    for fields in bodies:
+        request = {"model": MODEL, "input": "hi", **fields}
+        async with client.http.post(client.base_url + "/v1/responses", json=request) as answer:
+            await answer.read()
+        assert answer.headers["x-request-id"].startswith("req_")
+        assert answer.headers["openai-version"] == "2020-10-01"
+        assert int(answer.headers["openai-processing-ms"]) >= 0
+
+
+async def test_a_stream_cannot_be_replayed(client: Client) -> None:
+    """Only background turns can; an id that is not there is that first."""
+    response = await client.respond("hi")
+    for value in ("true", "True", "1", ""):
+        status, body = await client.call("GET", f"/v1/responses/{response['id']}?stream={value}")
+        assert (status, body["error"]) == (
+            400,
+            {
+                "message": "This response cannot be streamed because it was not created with background=true.",
+                "type": "invalid_request_error",
+                "param": "stream",
+                "code": None,
+            },
+        )
+    assert (await client.call("GET", f"/v1/responses/{response['id']}?stream=false"))[0] == 200
+    assert (await client.call("GET", "/v1/responses/resp_x?stream=true"))[0] == 404
+
+
 async def test_models_are_listed_and_retrieved(client: Client) -> None:
     """What the upstreams serve, under the same names."""
     _, listed = await client.call("GET", "/v1/models")
@@ -175,6 +243,32 @@ async def test_models_are_listed_and_retrieved(client: Client) -> None:
     status, body = await client.call("POST", "/v1/responses", {"model": "nope", "input": "x"})
     assert (status, body["error"]["code"]) == (404, "model_not_found")
     assert body["error"]["message"] == "The model `nope` does not exist or you do not have access to it."
+
+
+async def test_an_empty_list_of_models_is_not_made_up(scripted: ScriptedUpstream) -> None:
+    """If nobody could be asked for models, that is the answer, and not that there are none."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    gateway = Gateway([upstream(f"http://127.0.0.1:{port}/v1")]).with_session_store(InMemorySessionStore())
+    async with serving(gateway, scripted) as client:
+        for path in ("/v1/models", "/v1/models/m"):
+            status, body = await client.call("GET", path)
+            assert (status, body["error"]["code"]) == (502, "upstream_unreachable")
+
+
+async def test_a_model_that_the_upstream_does_not_know_is_404(scripted: ScriptedUpstream) -> None:
+    """Wherever it is found out, an unknown model is the same error; another target of an alias may have it."""
+    missing = http_json({"error": {"message": "The model 'm' does not exist", "code": "model_not_found"}}, status=404)
+    target = upstream(scripted.url, models=["m", "n"])
+    aliases = {"both": [Target(target, "m"), Target(target, "n")]}
+    gateway = Gateway([target], aliases=aliases).with_session_store(InMemorySessionStore())
+    async with serving(gateway, scripted) as client:
+        scripted.then(missing)
+        status, body = await client.call("POST", "/v1/responses", {"model": "m", "input": "x"})
+        assert (status, body["error"]["code"]) == (404, "model_not_found")
+        scripted.then(missing)
+        status, _ = await client.call("POST", "/v1/responses", {"model": "both", "input": "x"})
+        assert (status, scripted.turns[-1].body["model"]) == (200, "n")
 
 
 async def test_health_says_whether_turns_can_be_taken(client: Client) -> None:

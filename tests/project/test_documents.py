@@ -18,9 +18,7 @@ _HOMES = ("", "src/antiphon/", "docs/")
 def test_a_path_that_a_document_names_exists(document: Path) -> None:
     """Files and folders in backquotes, and links to other files."""
     text = document.read_text(encoding="utf-8")
-    missing = [
-        name for name in _PATH.findall(text) if not any((ROOT / home / name).exists() for home in _HOMES)
-    ]
+    missing = [name for name in _PATH.findall(text) if not any((ROOT / home / name).exists() for home in _HOMES)]
     missing += [link for link in _LINK.findall(text) if not (document.parent / link).exists()]
     assert missing == []
 

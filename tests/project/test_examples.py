@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.gateway_process import GatewayProcess
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 

@@ -20,6 +20,7 @@ from antiphon.hub.errors import (
     UpstreamUnavailable,
 )
 from antiphon.hub.items import JsonObject
+from antiphon.hub.usage import Usage
 from tests.providers.openai_chat_replies import decoder, frames, outcome, stream, without_ids
 
 FINISH = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
@@ -366,3 +367,63 @@ def test_any_bytes_end_in_an_upstream_error(body: bytes) -> None:
         stream(body)
     with pytest.raises(UpstreamError):
         decoder().whole(body)
+
+
+def test_a_message_in_one_piece() -> None:
+    """A stream that sends its message as a whole completion would is read like one."""
+    calls = [{"id": name, "function": {"name": name, "arguments": "{}"}} for name in ("f", "g")]
+    sent = {"role": "assistant", "content": "a", "tool_calls": calls}
+    choice = {"index": 0, "message": sent, "finish_reason": "tool_calls"}
+
+    items = without_ids(outcome(stream(frames(json.dumps({"choices": [choice]}), DONE))).items)
+
+    assert summary(items) == [("message", "a"), ("function_call", "{}"), ("function_call", "{}")]
+
+
+def test_a_message_behind_its_pieces() -> None:
+    """A stream that repeats at its end what it has said in pieces says it once."""
+    repeated = '{"choices":[{"index":0,"message":{"content":"ab"},"finish_reason":"stop"}]}'
+
+    assert summary(bodies(chunk({"content": "a"}), chunk({"content": "b"}), repeated)) == [("message", "ab")]
+
+
+def test_counts_below_zero() -> None:
+    """Servers that write -1 for a count that they do not know have said nothing."""
+    usage = {
+        "prompt_tokens": 7,
+        "completion_tokens": -1,
+        "prompt_tokens_details": {"cached_tokens": -1},
+        "completion_tokens_details": {"reasoning_tokens": -1},
+    }
+    counted = outcome(stream(frames(chunk({}, "stop"), json.dumps({"choices": [], "usage": usage}), DONE))).end.usage
+
+    assert counted == Usage(input_tokens=7)
+
+
+HUGE = 2**64
+UNKEEPABLE: dict[str, str] = {
+    "usage": json.dumps({"choices": [], "usage": {"prompt_tokens": HUGE}}),
+    "usage-detail": json.dumps({"choices": [], "usage": {"prompt_tokens_details": {"cached_tokens": HUGE}}}),
+    "annotation": chunk({"content": "a", "annotations": [{"type": "url_citation", "start_index": HUGE}]}),
+    "annotation-too-deep": chunk({"content": "a", "annotations": [json.loads('{"a":' * 250 + "1" + "}" * 250)]}),
+    "reasoning-detail": chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": HUGE}], "content": "a"}),
+    "signature": chunk(
+        {"tool_calls": [{"index": 0, "function": {"name": "f"}, "extra_content": {"google": {"signature": HUGE}}}]}
+    ),
+    "logprob-byte": chunk({"content": "a"}, logprobs={"content": [{"token": "a", "logprob": -1, "bytes": [HUGE]}]}),
+}
+
+
+@pytest.mark.parametrize("sent", UNKEEPABLE.values(), ids=UNKEEPABLE.keys())
+def test_what_cannot_be_kept_is_refused(sent: str) -> None:
+    """What no response could hold is the upstream's fault, and found before anybody has to write it down."""
+    with pytest.raises(UpstreamBroken):
+        stream(frames(sent, FINISH, DONE))
+
+
+@pytest.mark.parametrize(("sent", "expected"), [("flex", "flex"), ("default", "default"), ("on_demand", None)])
+def test_only_tiers_of_the_api_are_reported(sent: str, expected: str | None) -> None:
+    """Groq's own tier is none that a client of the Responses API would accept."""
+    tier = json.dumps({"choices": [], "service_tier": sent})
+
+    assert outcome(stream(frames(tier, FINISH, DONE))).end.service_tier == expected

@@ -13,6 +13,7 @@ from antiphon.hub.errors import (
     UpstreamAuthentication,
     UpstreamBroken,
     UpstreamError,
+    UpstreamLacksModel,
     UpstreamRateLimited,
     UpstreamRefused,
     UpstreamTimeout,
@@ -287,7 +288,7 @@ def test_too_large_an_output_is_not_too_long_an_input(text: str) -> None:
 def test_a_model_that_is_not_served(status: int, body: Any) -> None:
     """Whatever the status, the client learns that it is the model."""
     error = translate(status, body)
-    assert (type(error), error.code, error.param) == (UpstreamRefused, "model_not_found", "model")
+    assert (type(error), error.code, error.param) == (UpstreamLacksModel, "model_not_found", "model")
 
 
 def test_a_path_that_is_not_served_is_the_operators_fault() -> None:
@@ -320,6 +321,7 @@ WAITS: dict[str, tuple[dict[str, str], float | None]] = {
     "negative": ({"retry_after": "-1"}, None),
     "infinite": ({"retry_after": "inf"}, None),
     "not a number": ({"retry_after": "nan"}, None),
+    "longer than anybody waits": ({"retry_after": "1e308"}, 86_400.0),
     "none": ({}, None),
 }
 

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
+from antiphon.hub.errors import InvalidRequest, UnsupportedParameter, UpstreamBroken
 from antiphon.hub.events import OutputItemDone
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.items import JsonObject
+from antiphon.hub.turn import ModelCall
 from antiphon.providers.openai_chat import OpenAIChat, Quirks
 from antiphon.providers.openai_chat.tools import read_tools
 from tests.providers.chat_calls import (
@@ -363,3 +364,24 @@ def test_a_reply_leads_back_to_the_tools_that_were_offered() -> None:
     done = [event.item for event in events if isinstance(event, OutputItemDone)]
     called = [(item["type"], item.get("namespace"), item["name"], item["input"]) for item in done]
     assert called == [("custom_tool_call", "crm", "sql", "SELECT 1")]
+
+
+@pytest.mark.parametrize("called", ["f", "never_heard_of"])
+def test_a_tool_that_is_not_allowed_cannot_be_called(called: str) -> None:
+    """What ``allowed_tools`` leaves out is not offered, and a model that calls it all the same has not answered."""
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "g"}]}
+    call = model_call(tools=(F, G), tool_choice=choice)
+
+    with pytest.raises(UpstreamBroken, match=f"called '{called}', which 'tool_choice' does not allow"):
+        _whole_call(call, called)
+    assert _whole_call(call, "g") == ["g"]
+    assert _whole_call(model_call(tools=(F, G)), called) == [called]
+
+
+def _whole_call(call: ModelCall, name: str) -> list[str]:
+    """The names of the calls in a reply to *call* that calls *name*."""
+    ids = IdFactory(lambda: 0.0)
+    message = {"tool_calls": [{"id": "1", "function": {"name": name, "arguments": "{}"}}]}
+    body = orjson.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
+    events = OpenAIChat().decoder(call, ids, ids.family()).whole(body)
+    return [event.item["name"] for event in events if isinstance(event, OutputItemDone)]

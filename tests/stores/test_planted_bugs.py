@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from antiphon.sessions.records import Committed, Head, ItemPage, Page
+from antiphon.sessions.records import Committed, Head, ItemPage, NewTurn, Page
 from antiphon.sessions.store import SessionStore
 from antiphon.stores import memory, memory_state, turns
 from antiphon.stores.memory import InMemorySessionStore
@@ -55,6 +55,16 @@ def but(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda *arguments, **named: change(right(*arguments, **named))
 
     return make
+
+
+def forget_attach(right: Any) -> Any:
+    """For :func:`swap`: a turn in a conversation that does not say what it stands on."""
+
+    def wrong(self: Any, turn: NewTurn, count: int, conversation: Any) -> Any:
+        told = turn if conversation is None or turn.aside else msgspec.structs.replace(turn, attach=None)
+        return right(self, told, count, conversation)
+
+    return wrong
 
 
 def _never(*_: object, **__: object) -> None:
@@ -213,6 +223,9 @@ SQLITE_BUGS: dict[str, Bug] = {
         "turn_whose_lease_was_taken_is_refused",
         swap(writing.Writing, "_held", lambda _: lambda self, lease: self._conversation(lease.conversation_id)),
     ),
+    "commit without looking at what was edited": Bug(
+        "turn_whose_conversation_was_edited_is_refused", swap(writing.Writing, "_landing", forget_attach)
+    ),
     "lease never runs out": Bug(
         "lease_runs_out", edit("TAKE_LEASE", "lock_until_ms <= ?5", "lock_until_ms <= 0 AND ?5")
     ),
@@ -356,6 +369,9 @@ MEMORY_BUGS: dict[str, Bug] = {
     "nothing is erased": Bug("last_turn_goes_with_its_items", swap(memory, "erase_unreached", lambda _: _never)),
     "expiry ignored": Bug(
         "expired_response_is_unknown_at_once", swap(memory._Tenant, "_has_expired", lambda _: lambda *_a: False)
+    ),
+    "edits under a lease that ran out are not noticed": Bug(
+        "turn_whose_conversation_was_edited_is_refused", swap(memory._Tenant, "_landing", forget_attach)
     ),
     "no fencing": Bug(
         "turn_whose_lease_was_taken_is_refused",

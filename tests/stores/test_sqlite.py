@@ -215,7 +215,7 @@ def test_two_event_loops_one_after_the_other(path: Path, clock: FixedClock) -> N
 
 
 async def test_closed_store_says_so(path: Path) -> None:
-    """Before open and after close every operation is StoreUnavailable; both may be called twice."""
+    """Before open and after the last close every operation is StoreUnavailable; a close too many does nothing."""
     store = SQLiteSessionStore(path)
     tenant = store.for_tenant(TenantId("acme"))
     await store.close()
@@ -226,10 +226,54 @@ async def test_closed_store_says_so(path: Path) -> None:
             await tenant.get_by_response_id("resp_a")
         with pytest.raises(StoreUnavailable):
             await tenant.delete_response("resp_a")
-        await store.open()
-        await store.open()
+        await asyncio.gather(store.open(), store.open())
+        await store.close()
         await store.ping()
         await store.close()
+        await store.close()
+
+
+async def test_two_who_open_at_once_share_one_writer(path: Path) -> None:
+    """Opening a store twice at the same moment starts its threads once, and closing it ends them."""
+    store = SQLiteSessionStore(path)
+    names = ("antiphon-sqlite-writer", "antiphon-sqlite-checkpointer")
+    await asyncio.gather(store.open(), store.open())
+    running = [thread.name for thread in threading.enumerate() if thread.name in names]
+    assert sorted(running) == sorted(names)
+    await asyncio.gather(store.close(), store.close())
+    assert not [thread.name for thread in threading.enumerate() if thread.name in names]
+
+
+async def test_rollback_that_fails_does_not_end_the_writer(sqlite: StoreFixture) -> None:
+    """When even the rollback of a failed transaction fails, its callers are told, and the next ones are served."""
+    store = sqlite.store
+    assert isinstance(store, SQLiteSessionStore)
+    connection = store._write_connection
+    assert connection is not None
+
+    def fail() -> None:
+        raise apsw.IOError
+
+    async with asyncio.timeout(10):
+        connection.set_rollback_hook(fail)
+        with pytest.raises(StoreUnavailable):
+            await store._open_connections().writer.run(lambda connection: connection.execute("not a statement"))
+        connection.set_rollback_hook(None)
+        await sqlite.commit("a")
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
+async def test_file_that_was_taken_away_is_noticed(sqlite: StoreFixture, path: Path, replaced: bool) -> None:
+    """Nothing is acknowledged that would be gone with the process: a deleted or replaced file is StoreUnavailable."""
+    await sqlite.commit("a")
+    path.rename(path.with_suffix(".old"))
+    if replaced:
+        path.write_bytes(path.with_suffix(".old").read_bytes())
+    for attempt in (sqlite.commit("b"), sqlite.store.ping(), sqlite.acme.get_by_response_id("resp_a")):
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+            await attempt
+    path.with_suffix(".old").replace(path)
+    await sqlite.commit("b")
 
 
 async def test_close_finishes_what_was_accepted(path: Path, clock: FixedClock) -> None:

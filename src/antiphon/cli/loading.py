@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from antiphon.app import dialects
+from antiphon.app import check_quirks, dialects
 from antiphon.cli.arguments import Command
 from antiphon.cli.discovery import discover
 from antiphon.cli.errors import ConfigurationError
@@ -48,4 +48,4 @@ async def load_settings_with_upstreams(command: Command) -> Settings:
 
 
 def _load(command: Command, overrides: Mapping[str, object]) -> Settings:
-    return Settings.load(command.config, command.environment, overrides, dialects=dialects())
+    return Settings.load(command.config, command.environment, overrides, dialects=dialects(), check_quirks=check_quirks)

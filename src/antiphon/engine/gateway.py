@@ -8,6 +8,7 @@ refuses every parameter that needs state.
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -40,6 +41,9 @@ from antiphon.sessions.sessions import ListedItems, Sessions, TenantSessions
 from antiphon.telemetry import Log
 
 __all__ = ["Gateway"]
+
+# From this many input items on, checking them all would hold the event loop for milliseconds.
+_DECODE_IN_THREAD_ITEMS = 400
 
 
 class Gateway:
@@ -75,7 +79,7 @@ class Gateway:
         self._tasks: dict[asyncio.Task[None], Run[Any]] = {}
         self._sweeper = Sweeper(sessions.store, every_s=sweep_every_s, log=self.log) if sessions else None
         self._started = False
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._draining = False
 
     @property
@@ -92,14 +96,17 @@ class Gateway:
 
         Raises:
             StoreUnavailable: The store cannot be opened.
+            ShuttingDown: It was shut down: a gateway lives once.
         """
-        if not self._started:
-            async with self._starting:
-                await self._start_once()
-
-    async def _start_once(self) -> None:
-        if self._started:  # by somebody who was faster
+        if self._started:
             return
+        self._refuse_draining()
+        if self._starting is None or self._starting.done():
+            # A task of its own: whoever comes first may be cancelled, and the others still wait for it.
+            self._starting = asyncio.get_running_loop().create_task(self._start(), name="antiphon-startup")
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
         if self._sessions is not None:
             await self._sessions.store.open()
         if self._sweeper is not None:
@@ -109,12 +116,15 @@ class Gateway:
     async def shutdown(self, drain_timeout_s: float = 30.0) -> None:
         """Take no new turns, let running ones end, cancel those that do not in time (they are stored as such)."""
         self._draining = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         await self._drain(drain_timeout_s)
         if self._sweeper is not None:
             await self._sweeper.close()
         await self._leases.close()
         await self.router.close()
         if self._sessions is not None and self._started:
+            self._started = False
             await self._sessions.store.close()
 
     async def ready(self) -> None:
@@ -136,6 +146,8 @@ class Gateway:
         """
         Run a turn and wait for its end.
 
+        A caller that is cancelled cancels the turn, unless the gateway is configured to let it go on.
+
         Args:
             body: As of ``POST /v1/responses``; ``stream`` has no effect here.
 
@@ -149,11 +161,11 @@ class Gateway:
         try:
             response = await asyncio.shield(run.finished)
         except asyncio.CancelledError:
-            run.cancel()
+            self.reader_left(run)
             raise
         if run.error is not None:
             raise run.error
-        return response
+        return _own(response)
 
     async def stream(self, body: JsonObject, principal: Principal = LOCAL) -> AsyncIterator[Event | OtherEvent]:
         """
@@ -172,7 +184,7 @@ class Gateway:
                 await reader.wait()
                 for batch in reader.take():
                     for event in batch:
-                        yield event
+                        yield copy.deepcopy(event)  # see _own
         finally:
             reader.close()
             self.reader_left(run)
@@ -199,7 +211,7 @@ class Gateway:
         received_at = time.monotonic() if received_at is None else received_at
         self._refuse_draining()
         await self.startup()
-        request = self.format.decode(body)
+        request = await self._decode(body)
         if self._sessions is None:
             _refuse_state(body, request)
             request = msgspec.structs.replace(request, store=False)
@@ -220,7 +232,7 @@ class Gateway:
             request_id=request_id or self.ids.request(),
             received_at=received_at,
         )
-        self._start(run, turn, resolved, stored=sessions is not None and request.store)
+        self._launch(run, turn, resolved, stored=sessions is not None and request.store)
         return run
 
     def reader_left(self, run: Run[Any]) -> None:
@@ -243,7 +255,7 @@ class Gateway:
             run = self._runs.get((principal.tenant, response_id))
             if run is None or run.snapshot is None:
                 raise
-            return run.snapshot()
+            return _own(run.snapshot())
 
     async def delete(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
         """
@@ -297,11 +309,17 @@ class Gateway:
 
     # How a turn begins and ends.
 
+    async def _decode(self, body: JsonObject) -> TurnRequest:
+        given = body.get("input")
+        if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
+            return await asyncio.to_thread(self.format.decode, body)
+        return self.format.decode(body)
+
     async def _resolve(
         self, request: TurnRequest, principal: Principal, sessions: TenantSessions | None
     ) -> ResolvedTurn:
         if sessions is None:
-            return resolve_stateless(request, self.ids, principal.tenant)
+            return await resolve_stateless(request, self.ids, principal.tenant)
         lease = await self._lease(request, sessions)
         try:
             resolved = await sessions.resolve(request, lease=lease)
@@ -328,7 +346,7 @@ class Gateway:
         if parent is not None and (principal.tenant, parent) in self._runs:
             raise NotContinuable(parent, "in_progress") from None
 
-    def _start(self, run: Run[Any], turn: Turn, resolved: ResolvedTurn, *, stored: bool) -> None:
+    def _launch(self, run: Run[Any], turn: Turn, resolved: ResolvedTurn, *, stored: bool) -> None:
         key = (run.tenant, run.response_id)
         if stored:
             self._runs[key] = run
@@ -366,6 +384,11 @@ class Gateway:
             raise InvalidRequest("This gateway keeps no state: it was started without a session store.")
         await self.startup()
         return self._sessions.for_tenant(principal.tenant)
+
+
+def _own(response: JsonObject) -> JsonObject:
+    """A copy for the caller, who may do with it as he likes: its items are those that are stored and replayed."""
+    return copy.deepcopy(response)
 
 
 def _refuse_state(body: JsonObject, request: TurnRequest) -> None:

@@ -48,7 +48,7 @@ class LeaseKeeper:
             self._own(self._decline(sessions, granting))
             raise
         self._held[lease.holder] = (sessions, lease)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._renew_all(), name="antiphon-leases")
         return lease
 

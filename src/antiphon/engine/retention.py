@@ -58,4 +58,6 @@ class Sweeper:
                     self._log.info("expired_responses_erased", count=erased)
             except AntiphonError as error:
                 self._log.warning("sweep_failed", error=error.message)
+            except Exception as error:  # noqa: BLE001 - a bug must not mean that nothing is ever erased any more
+                self._log.crash("sweep_crashed", error)
             await asyncio.sleep(self._every_s)

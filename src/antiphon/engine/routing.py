@@ -62,14 +62,21 @@ class Router:
         raise ModelNotFound(model)
 
     async def models(self) -> list[JsonObject]:
-        """Every model that can be asked for: aliases first, then the upstreams' own, each name once."""
-        await self._ask(max_age_s=_LIST_MAX_AGE_S)
+        """
+        Every model that can be asked for: aliases first, then the upstreams' own, each name once.
+
+        Raises:
+            UpstreamError: There is nothing to list, and somebody could not be asked.
+        """
+        errors = await self._ask(max_age_s=_LIST_MAX_AGE_S)
         listed: dict[str, JsonObject] = {
             name: {"id": name, "object": "model", "created": 0, "owned_by": "antiphon"} for name in self._aliases
         }
         for upstream in self.upstreams:
             for model in upstream.known_models:
                 listed.setdefault(model["id"], model)
+        if errors and not listed:
+            raise errors[0]
         return list(listed.values())
 
     async def close(self) -> None:

@@ -28,6 +28,7 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   ├── UpstreamRateLimited          429  rate_limit_exceeded          (retry helps)
     │   ├── UpstreamAuthentication       502  upstream_authentication_failed
     │   ├── UpstreamRefused              400  (the upstream's own reason)
+    │   ├── UpstreamLacksModel           404  model_not_found
     │   └── UpstreamBroken               502  upstream_broken
     └── GatewayError                         our own fault
         ├── StoreUnavailable             503  store_unavailable            (retry helps)
@@ -74,6 +75,7 @@ __all__ = [
     "UpstreamAuthentication",
     "UpstreamBroken",
     "UpstreamError",
+    "UpstreamLacksModel",
     "UpstreamRateLimited",
     "UpstreamRefused",
     "UpstreamTimeout",
@@ -294,6 +296,14 @@ class UpstreamRefused(UpstreamError):
 
     status = 400
     type = "invalid_request_error"
+
+
+class UpstreamLacksModel(UpstreamError):
+    """The upstream does not serve the model that it was asked for; another one may."""
+
+    status = 404
+    type = "invalid_request_error"
+    default_code = "model_not_found"
 
 
 class UpstreamBroken(UpstreamError):

@@ -15,9 +15,18 @@ import orjson
 from antiphon.hub.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from antiphon.hub.items import JsonObject
 
-__all__ = ["BodyLimits", "ClientDisconnected", "Receive", "read_json"]
+__all__ = [
+    "BodyLimits",
+    "ClientDisconnected",
+    "Malformed",
+    "Receive",
+    "malformed_body",
+    "malformed_request",
+    "read_json",
+]
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Malformed = Callable[[str], InvalidRequest]
 
 _PARSE_IN_THREAD_BYTES = 256 * 1024
 
@@ -47,14 +56,37 @@ class BodyLimits:
         self.max_json_depth = max_json_depth
 
 
+def malformed_request(why: str) -> InvalidRequest:
+    """What ``/v1/responses`` answers to a body that is not JSON, in OpenAI's words; *why* is the parser's."""
+    return InvalidRequest(
+        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
+        f"library correctly. The API expects a JSON payload, but what was sent was not valid JSON: {why}.)"
+    )
+
+
+def malformed_body(_: str) -> InvalidRequest:
+    """What ``/v1/conversations`` answers to a body that is not JSON, in OpenAI's words, which are others there."""
+    return InvalidRequest(
+        "Invalid body: failed to parse JSON value. Please check the value to ensure it is valid JSON. (Common errors "
+        "include trailing commas, missing closing brackets, missing quotation marks, etc.)",
+        code="invalid_json",
+    )
+
+
 async def read_json(
-    headers: Mapping[bytes, bytes], receive: Receive, limits: BodyLimits, *, empty: JsonObject | None = None
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    limits: BodyLimits,
+    *,
+    empty: JsonObject | None = None,
+    malformed: Malformed = malformed_request,
 ) -> JsonObject:
     """
     The body as a JSON object.
 
     Args:
         empty: What an empty body stands for; None if it stands for nothing.
+        malformed: The error for a body that is not JSON, of what the parser says.
 
     Raises:
         PayloadTooLarge: Longer than ``max_body_bytes``.
@@ -67,8 +99,8 @@ async def read_json(
     if not body and empty is not None:
         return empty
     if len(body) > _PARSE_IN_THREAD_BYTES:
-        return await asyncio.to_thread(_parse, body, limits)
-    return _parse(body, limits)
+        return await asyncio.to_thread(_parse, body, limits, malformed)
+    return _parse(body, limits, malformed)
 
 
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
@@ -107,15 +139,11 @@ def _too_large(limits: BodyLimits) -> PayloadTooLarge:
     return PayloadTooLarge(f"The request body is larger than max_body_bytes ({limits.max_body_bytes} bytes).")
 
 
-def _parse(body: bytes, limits: BodyLimits) -> JsonObject:
+def _parse(body: bytes, limits: BodyLimits, malformed: Malformed) -> JsonObject:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # OpenAI's own words; what it says in brackets is the parser's.
-        raise InvalidRequest(
-            "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
-            f"library correctly. The API expects a JSON payload, but what was sent was not valid JSON: {error}.)"
-        ) from error
+        raise malformed(str(error)) from error
     if not isinstance(value, dict):
         raise InvalidRequest(
             f"Invalid type for the request body: expected an object, but got {_NAMES[type(value)]} instead.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from antiphon.engine.gateway import Gateway
 from antiphon.hub.format import StateFormat
-from antiphon.server.body import BodyLimits
+from antiphon.server.body import BodyLimits, malformed_body
 from antiphon.server.exchange import Exchange
 from antiphon.server.lists import list_body
 
@@ -21,7 +21,8 @@ class ConversationsEndpoints:
 
     async def create(self, exchange: Exchange) -> None:
         """``POST /v1/conversations``; an empty body makes an empty conversation."""
-        draft = self._state_format.decode_conversation(await exchange.read_json(self._body_limits, empty={}))
+        body = await exchange.read_json(self._body_limits, empty={}, malformed=malformed_body)
+        draft = self._state_format.decode_conversation(body)
         await exchange.answer(await self._gateway.create_conversation(draft, exchange.principal))
 
     async def retrieve(self, exchange: Exchange) -> None:
@@ -30,12 +31,14 @@ class ConversationsEndpoints:
 
     async def update(self, exchange: Exchange) -> None:
         """``POST /v1/conversations/{id}``."""
-        metadata = self._state_format.decode_metadata(await exchange.read_json(self._body_limits))
+        body = await exchange.read_json(self._body_limits, malformed=malformed_body)
+        metadata = self._state_format.decode_metadata(body)
         conversation_id = exchange.params[0]
         await exchange.answer(await self._gateway.update_conversation(conversation_id, metadata, exchange.principal))
 
     async def delete(self, exchange: Exchange) -> None:
         """``DELETE /v1/conversations/{id}``."""
+        exchange.refuse_query()
         await exchange.answer(await self._gateway.delete_conversation(exchange.params[0], exchange.principal))
 
     async def items(self, exchange: Exchange) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from antiphon.hub.errors import AntiphonError
+from antiphon.hub.errors import AntiphonError, InvalidRequest
 from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import Principal
-from antiphon.server.body import BodyLimits, Receive, read_json
+from antiphon.server.body import BodyLimits, Malformed, Receive, malformed_request, read_json
 from antiphon.server.reply import Headers, Send, send_body, send_error, send_json
 from antiphon.version import VERSION
 
@@ -51,26 +51,40 @@ class Exchange:
         """The query's parameters, each with all its values."""
         return parse_qs(self._query_string.decode("latin-1"), keep_blank_values=True)
 
-    async def read_json(self, limits: BodyLimits, *, empty: JsonObject | None = None) -> JsonObject:
+    def refuse_query(self) -> None:
+        """
+        For operations without query parameters: one that is ignored would be a wish that is silently not granted.
+
+        Raises:
+            InvalidRequest: There is one; names it.
+        """
+        for name in self.query:
+            shown = name[:100]
+            raise InvalidRequest(f"Unknown parameter: '{shown}'.", param=shown, code="unknown_parameter")
+
+    async def read_json(
+        self, limits: BodyLimits, *, empty: JsonObject | None = None, malformed: Malformed = malformed_request
+    ) -> JsonObject:
         """The body; see :func:`antiphon.server.body.read_json`."""
-        return await read_json(self.headers, self.receive, limits, empty=empty)
+        return await read_json(self.headers, self.receive, limits, empty=empty, malformed=malformed)
 
     async def answer(self, value: object, headers: Headers = (), *, status: int = 200) -> None:
         """Answer with a JSON value."""
         self.answered = True
-        await send_json(self.send, value, (*self._closing(), *headers), status=status)
+        await send_json(self.send, value, (*self.closing(), *headers), status=status)
 
     async def answer_bytes(self, body: bytes, headers: Headers = ()) -> None:
         """Answer with a JSON value that is encoded already."""
         self.answered = True
-        await send_body(self.send, body, (_JSON, *self._closing(), *headers))
+        await send_body(self.send, body, (_JSON, *self.closing(), *headers))
 
     async def answer_error(self, error: AntiphonError, headers: Headers = ()) -> None:
         """Answer with an error."""
         self.answered = True
-        await send_error(self.send, error, (*self._closing(), *headers))
+        await send_error(self.send, error, (*self.closing(), *headers))
 
-    def _closing(self) -> Headers:
+    def closing(self) -> Headers:
+        """The headers that every answer carries, for an answer that begins now."""
         took_ms = round((time.monotonic() - self.received_at) * 1000)
         return (*self.extra, (b"openai-processing-ms", b"%d" % took_ms))
 

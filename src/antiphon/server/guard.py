@@ -8,6 +8,7 @@ ours, and an Origin has to be our own or one that is configured by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from antiphon.hub.errors import Forbidden, InvalidRequest
@@ -15,6 +16,8 @@ from antiphon.hub.errors import Forbidden, InvalidRequest
 __all__ = ["Guard"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/]+)(?::[0-9]*)?")
 
 _CORS_METHODS = b"GET, POST, DELETE, OPTIONS"
 _CORS_MAX_AGE = b"600"
@@ -54,7 +57,7 @@ class Guard:
         if len(hosts) != 1:
             raise InvalidRequest("A request needs exactly one Host header.")
         host = hosts[0].decode("latin-1").lower()
-        if _without_port(host) not in self._hosts:
+        if _name_of(host) not in self._hosts:
             raise Forbidden(
                 f"The Host '{_shown(host)}' is not one of this server's names. "
                 "Add it to server.allowed_hosts if it should be."
@@ -85,10 +88,10 @@ class Guard:
         ]
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[: host.find("]") + 1]
-    return host.partition(":")[0]
+def _name_of(host: str) -> str:
+    """The name in a Host, without its port; empty for what is neither."""
+    match = _HOST.fullmatch(host)
+    return match.group(1) if match else ""
 
 
 def _shown(value: str) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 from antiphon.engine.gateway import Gateway
 from antiphon.engine.run import Run, RunFacts
-from antiphon.hub.errors import UnsupportedParameter
 from antiphon.hub.format import StateFormat
 from antiphon.server.body import BodyLimits
 from antiphon.server.exchange import Exchange
@@ -14,6 +13,8 @@ from antiphon.server.lists import list_body
 from antiphon.server.sse import StreamLimits, Watch, write_stream
 
 __all__ = ["ResponsesEndpoints"]
+
+_MAX_HEADER_CHARS = 1024
 
 
 class ResponsesEndpoints:
@@ -54,7 +55,7 @@ class ResponsesEndpoints:
         if await watch.outlast(run.opened):
             run.opened.result()
             exchange.answered = True
-            headers = (*exchange.extra, *_facts(run.facts))
+            headers = (*exchange.closing(), *_facts(run.facts))
             await write_stream(run, exchange.send, watch, headers, self._stream_limits)
 
     async def _answer_json(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
@@ -70,19 +71,14 @@ class ResponsesEndpoints:
 
     async def retrieve(self, exchange: Exchange) -> None:
         """``GET /v1/responses/{id}``."""
-        query = exchange.query
-        if query.pop("stream", ["false"])[-1].lower() == "true":
-            raise UnsupportedParameter(
-                "Unsupported parameter: 'stream'. Resuming a stream is not supported yet: retrieve the response.",
-                param="stream",
-            )
-        include = self._state_format.decode_include(query)
         response = await self._gateway.retrieve(exchange.params[0], exchange.principal)
+        include = self._state_format.decode_include(exchange.query)
         output = [self._state_format.show_item(item, include) for item in response["output"]]
         await exchange.answer_bytes(self._gateway.format.encode_response({**response, "output": output}))
 
     async def delete(self, exchange: Exchange) -> None:
         """``DELETE /v1/responses/{id}``."""
+        exchange.refuse_query()
         await exchange.answer(await self._gateway.delete(exchange.params[0], exchange.principal))
 
     async def input_items(self, exchange: Exchange) -> None:
@@ -96,10 +92,16 @@ def _facts(facts: RunFacts) -> list[tuple[bytes, bytes]]:
     history = f"items={facts.replayed}; source={facts.source}; left_out={facts.left_out}"
     headers = [
         (b"x-antiphon-history", history.encode()),
-        (b"x-antiphon-upstream", facts.upstream.encode("latin-1", "replace")),
-        (b"x-antiphon-model", facts.alias.encode("latin-1", "replace")),
+        (b"x-antiphon-upstream", _header(facts.upstream)),
+        (b"x-antiphon-model", _header(facts.alias)),
         (b"x-antiphon-overhead-ms", b"%.3f" % (facts.overhead_s * 1000)),
     ]
     if facts.not_applied:
-        headers.append((b"x-antiphon-not-applied", ", ".join(facts.not_applied).encode("latin-1", "replace")))
+        headers.append((b"x-antiphon-not-applied", _header(", ".join(facts.not_applied))))
     return headers
+
+
+def _header(text: str) -> bytes:
+    """*text* as a header's value: others chose the words, so nothing in them may end the line or fill the head."""
+    shown = "".join(char if char.isprintable() else "?" for char in text[:_MAX_HEADER_CHARS])
+    return shown.encode("latin-1", "replace")

@@ -7,7 +7,9 @@ where it is stored already; an id with other content, or one that is not ours, g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,7 +20,13 @@ from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.records import Entry, Reference, StoredItem
 from antiphon.sessions.store import TenantStore
 
-__all__ = ["InputItem", "entries_of", "mint_input", "resolve_input"]
+__all__ = ["InputItem", "entries_of", "in_slices", "mint_input", "resolve_input"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# How many items are worked on before the event loop gets a turn: a slice stays under a millisecond or two.
+_SLICE = 128
 
 # Fields that an SDK adds or leaves out when it sends an item back; they carry nothing of their own when empty.
 _EMPTY: tuple[object, ...] = (None, [], "")
@@ -56,25 +64,39 @@ async def resolve_input(
     """
     known = [body["id"] for body in bodies if "id" in body]
     if not known:
-        return mint_input(bodies, ids, family)
+        return await mint_input(bodies, ids, family)
     found = await store.find_items(known)
     _refuse_duplicates(found, history)
-    return tuple([_resolve_one(body, found, payloads, ids, family) for body in bodies])
+    return tuple(await in_slices(bodies, lambda body: _resolve_one(body, found, payloads, ids, family)))
 
 
-def mint_input(bodies: Iterable[JsonObject], ids: IdFactory, family: Family) -> tuple[InputItem, ...]:
+async def mint_input(bodies: Sequence[JsonObject], ids: IdFactory, family: Family) -> tuple[InputItem, ...]:
     """
     Give every item a new id, without looking for any that the client sent.
 
     Raises:
         ItemNotFound: A reference: there is nothing that it could stand for.
     """
-    return tuple([_unknown(body, ids, family) for body in bodies])
+    return tuple(await in_slices(bodies, lambda body: _unknown(body, ids, family)))
 
 
-def entries_of(items: Iterable[InputItem], payloads: Payloads) -> list[Entry]:
+async def entries_of(items: Sequence[InputItem], payloads: Payloads) -> list[Entry]:
     """What the store keeps of a turn's input."""
-    return [Reference(id=entry.item.id) if entry.stored else payloads.new_item(entry.item) for entry in items]
+    return await in_slices(items, lambda entry: _entry(entry, payloads))
+
+
+async def in_slices(values: Sequence[T], work: Callable[[T], R]) -> list[R]:
+    """What *work* makes of each value. The event loop goes on between slices of a list that is long."""
+    done: list[R] = []
+    for start in range(0, len(values), _SLICE):
+        if start:
+            await asyncio.sleep(0)
+        done.extend([work(value) for value in values[start : start + _SLICE]])
+    return done
+
+
+def _entry(entry: InputItem, payloads: Payloads) -> Entry:
+    return Reference(id=entry.item.id) if entry.stored else payloads.new_item(entry.item)
 
 
 def _minted(body: JsonObject, ids: IdFactory, family: Family) -> Item:

@@ -179,8 +179,8 @@ class StoredSession(Record, frozen=True, kw_only=True):
         head: The log and position of the turn's last item (the attach point, if it has none).
         first_position: The position of the turn's first item.
         insertion_index: Per-tenant counter; an overwrite keeps it. 0 on the way in.
-        metadata: Always empty towards a store: titles and metadata are inside *payload*. Filled in by the sessions
-            layer, which can open it.
+        metadata: Always empty towards a store: titles and metadata are inside *payload*, which only the sessions layer
+            can open.
         payload: The response without its output, as the codec wrote it.
     """
 

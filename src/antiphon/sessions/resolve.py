@@ -7,7 +7,6 @@ duplicate items, tool-call pairing. A turn inside a conversation takes its lease
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,7 +22,7 @@ from antiphon.hub.ids import Family, IdFactory, TenantId
 from antiphon.hub.items import Item
 from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.cache import CachedHistory, HistoryCache
-from antiphon.sessions.inputs import InputItem, mint_input, resolve_input
+from antiphon.sessions.inputs import InputItem, in_slices, mint_input, resolve_input
 from antiphon.sessions.pairing import check_pairing
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.records import CONTINUABLE, Head, History, Lease, StoredItem
@@ -32,9 +31,6 @@ from antiphon.sessions.store import TenantStore
 __all__ = ["ResolvedTurn", "Resolver", "Source", "resolve_stateless"]
 
 Source = Literal["none", "previous_response_id", "conversation"]
-
-# How many items are decoded before the event loop gets a turn; a slice stays well under a millisecond or two.
-_SLICE = 128
 
 
 class ResolvedTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +43,7 @@ class ResolvedTurn(msgspec.Struct, frozen=True, kw_only=True):
         input: The turn's own input items, with their ids.
         attach: The head of the history; None for a turn that stands on nothing.
         lease: Held for a stored turn inside a conversation.
-        cached_as: The key under which the history is cached.
+        source_id: The response or conversation that it was found through.
     """
 
     tenant: TenantId
@@ -165,11 +161,7 @@ class Resolver:
 
     async def _decoded(self, key: str, history: History) -> _Base:
         stored = replayed(history)
-        items: list[Item] = []
-        for start in range(0, len(stored), _SLICE):
-            if start:
-                await asyncio.sleep(0)
-            items.extend([self._payloads.item(item) for item in stored[start : start + _SLICE]])
+        items = await in_slices(stored, self._payloads.item)
         cached = CachedHistory(
             head=history.head,
             items=tuple(items),
@@ -180,7 +172,7 @@ class Resolver:
         return _Base(family=history.family, cached=cached)
 
 
-def resolve_stateless(request: TurnRequest, ids: IdFactory, tenant: TenantId) -> ResolvedTurn:
+async def resolve_stateless(request: TurnRequest, ids: IdFactory, tenant: TenantId) -> ResolvedTurn:
     """
     Resolve a turn of a gateway without a store: all of its context is in the request.
 
@@ -189,7 +181,7 @@ def resolve_stateless(request: TurnRequest, ids: IdFactory, tenant: TenantId) ->
         InvalidRequest: A tool call without its output, or the other way round.
     """
     family = ids.family()
-    turn = ResolvedTurn(tenant=tenant, family=family, input=mint_input(request.input, ids, family))
+    turn = ResolvedTurn(tenant=tenant, family=family, input=await mint_input(request.input, ids, family))
     check_pairing(turn.items)
     return turn
 

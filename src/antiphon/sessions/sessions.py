@@ -162,7 +162,7 @@ class TenantSessions:
         """
         response = outcome.response
         status = cast(Status, response["status"])
-        entries = entries_of(turn.input, self._payloads)
+        entries = await entries_of(turn.input, self._payloads)
         output = [self._payloads.new_item(item, left_out=is_cut_off_call(item.body)) for item in outcome.output]
         committed = await self._store.commit(
             NewTurn(
@@ -279,7 +279,7 @@ class TenantSessions:
                 family=family,
                 created_at=int(self._clock()),
                 payload=self._payloads.metadata(draft.metadata, conversation_id),
-                entries=tuple(entries_of(items, self._payloads)),
+                entries=tuple(await entries_of(items, self._payloads)),
             )
         )
         return self._conversation(conversation)
@@ -359,7 +359,7 @@ class TenantSessions:
             ids=self._ids,
             family=conversation.family,
         )
-        await self._store.append_items(conversation_id, entries_of(items, self._payloads))
+        await self._store.append_items(conversation_id, await entries_of(items, self._payloads))
         return ListedItems(tuple(entry.item.body for entry in items), has_more=False)
 
     async def remove_item(self, conversation_id: str, item_id: str) -> JsonObject:

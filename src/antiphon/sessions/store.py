@@ -218,7 +218,11 @@ class TenantStore(Protocol):
 
 
 class SessionStore(Protocol):
-    """A backend. ``open`` before use, ``close`` after it; both may be called from any running event loop."""
+    """
+    A backend. ``open`` before use, ``close`` after it; both may be called from any running event loop.
+
+    Several gateways may share one: each opens and closes it, and the last one who closes it ends it.
+    """
 
     async def open(self) -> None:
         """
@@ -230,7 +234,7 @@ class SessionStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was accepted and let go of files and connections."""
+        """Finish what was accepted and, if nobody else has it open, let go of files and connections."""
         ...
 
     async def ping(self) -> None:

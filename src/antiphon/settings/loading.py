@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -27,7 +27,9 @@ def load(
     path: Path | None,
     env: Mapping[str, str],
     overrides: Mapping[str, object],
+    *,
     dialects: Collection[str] | None,
+    check_quirks: Callable[[str, Mapping[str, object]], None] | None,
 ) -> SettingsT:
     """See :meth:`antiphon.settings.Settings.load`."""
     problems: list[Problem] = []
@@ -39,7 +41,7 @@ def load(
     builder = _Builder(problems)
     settings = builder.struct(tree, kind, ())
     if settings is not None:
-        problems += broken_rules(settings, builder.place_of, dialects)
+        problems += broken_rules(settings, builder.place_of, dialects, check_quirks)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings

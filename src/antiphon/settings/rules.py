@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,24 +16,30 @@ STORE_SCHEMES = ("memory:", "sqlite:///")
 """How the URL of a store begins."""
 
 
+CheckQuirks = Callable[[str, Mapping[str, object]], None]
+
+
 class PlaceOf(Protocol):
     """Tells where the value of a key stands."""
 
     def __call__(self, *key: str | int) -> Place: ...
 
 
-def broken_rules(settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None) -> Iterator[Problem]:
+def broken_rules(
+    settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None, check_quirks: CheckQuirks | None
+) -> Iterator[Problem]:
     """
     Every rule that *settings* break, with the place to mend it.
 
     Args:
         dialects: The providers that there are; None if somebody else knows them.
+        check_quirks: Raises ValueError for quirks that a provider does not have; None if somebody else knows them.
     """
     yield from _server(settings, place_of)
     if not settings.store.startswith(STORE_SCHEMES) or settings.store == "sqlite:///":
         text = f"store: '{_without_password(settings.store)}' is not the URL of a store"
         yield Problem(place_of("store"), f"{text}; write 'memory:' (with the quotes) or sqlite:///path")
-    yield from _upstreams(settings, place_of, dialects)
+    yield from _upstreams(settings, place_of, dialects, check_quirks)
     yield from _models(settings, place_of)
 
 
@@ -68,7 +74,9 @@ def _server(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
             yield Problem(place_of("server", "cors_origins"), text)
 
 
-def _upstreams(settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None) -> Iterator[Problem]:
+def _upstreams(
+    settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None, check_quirks: CheckQuirks | None
+) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for index, upstream in enumerate(settings.upstreams):
         if upstream.name in seen:
@@ -85,6 +93,15 @@ def _upstreams(settings: Settings, place_of: PlaceOf, dialects: Collection[str] 
             )
         else:
             yield from _base_url(index, upstream, place_of)
+            if check_quirks is not None:
+                yield from _quirks(index, upstream, place_of, check_quirks)
+
+
+def _quirks(index: int, upstream: UpstreamSettings, place_of: PlaceOf, check_quirks: CheckQuirks) -> Iterator[Problem]:
+    try:
+        check_quirks(upstream.provider, upstream.quirks)
+    except ValueError as error:
+        yield Problem(place_of("upstreams", index, "quirks"), f"upstreams[{index}].quirks: {error}")
 
 
 def _base_url(index: int, upstream: UpstreamSettings, place_of: PlaceOf) -> Iterator[Problem]:

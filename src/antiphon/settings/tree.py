@@ -6,7 +6,7 @@ The tree is the same whether a value comes from a flag, the environment or the f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -160,6 +160,7 @@ class Settings(Section, frozen=True, kw_only=True):
         overrides: Mapping[str, object] | None = None,
         *,
         dialects: Collection[str] | None = None,
+        check_quirks: Callable[[str, Mapping[str, object]], None] | None = None,
     ) -> Self:
         """
         Settings from a file, the environment and the command line, the later ones winning.
@@ -170,10 +171,11 @@ class Settings(Section, frozen=True, kw_only=True):
             overrides: Values by dotted key, such as ``{"server.port": 8081}``. Errors call them by their flag.
             dialects: The providers that there are, so that another name is told with its line. None leaves that to
                 whoever builds the upstreams.
+            check_quirks: Raises ValueError for a provider and quirks that it does not have. None likewise.
 
         Raises:
             SettingsError: Lists every problem with the place where it stands.
         """
         from antiphon.settings.loading import load  # noqa: PLC0415 - the loader is made of this tree
 
-        return load(cls, path, env or {}, overrides or {}, dialects)
+        return load(cls, path, env or {}, overrides or {}, dialects=dialects, check_quirks=check_quirks)

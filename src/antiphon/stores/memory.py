@@ -77,16 +77,16 @@ class InMemorySessionStore:
         self._clock = clock
         self._random_bytes = random_bytes
         self._states: dict[TenantId, State] = {}
-        self._open = False
+        self._users = 0
 
     async def open(self) -> None:
-        self._open = True
+        self._users += 1
 
     async def close(self) -> None:
-        self._open = False
+        self._users = max(self._users - 1, 0)
 
     async def ping(self) -> None:
-        if not self._open:
+        if not self._users:
             raise StoreUnavailable("The session store is not open.")
 
     def for_tenant(self, tenant: TenantId) -> _Tenant:

@@ -105,7 +105,7 @@ def _system_fault(error: BaseException) -> str:
     """The system's own word for an error number, which holds no address."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
-        return "connection refused; is it running?"
+        return "connection refused (is it running?)"
     if number in {errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED}:
         return "it closed the connection before it answered"
     if number is not None and number > 0:

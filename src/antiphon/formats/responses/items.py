@@ -128,7 +128,9 @@ _TYPED: dict[str, Schema] = {
         status=_DONE,
     ),
     "configuration_update": _item("configuration_update", reasoning=_may(_FREE_OBJECT), text=_may(_FREE_OBJECT)),
-    "custom_tool_call": _item("custom_tool_call", call_id=_CALL, name=_need(Str()), input=_need(Str()), status=_DONE),
+    "custom_tool_call": _item(
+        "custom_tool_call", call_id=_CALL, name=_need(Str()), input=_need(Str()), namespace=_may(Str()), status=_DONE
+    ),
     "custom_tool_call_output": _item("custom_tool_call_output", call_id=_CALL, output=_need(TOOL_OUTPUT), status=_DONE),
     "file_search_call": _item(
         "file_search_call",
@@ -136,7 +138,9 @@ _TYPED: dict[str, Schema] = {
         results=Field(schema=_FREE_OBJECTS, keeps_null=True),
         status=_of_hosted("searching", "failed"),
     ),
-    "function_call": _item("function_call", call_id=_CALL, name=_need(Str()), arguments=_need(Str()), status=_DONE),
+    "function_call": _item(
+        "function_call", call_id=_CALL, name=_need(Str()), arguments=_need(Str()), namespace=_may(Str()), status=_DONE
+    ),
     "function_call_output": _item("function_call_output", call_id=_CALL, output=_need(TOOL_OUTPUT), status=_DONE),
     "image_generation_call": _item(
         "image_generation_call",

@@ -202,7 +202,7 @@ def _check_presence(body: Mapping[str, Any]) -> None:
             raise missing("model")
         if type(body["model"]) is not str:
             raise _wrong_model(body["model"])
-    if "messages" in body and body.get("input") is None:
+    if "messages" in body:
         raise _moved_messages()
     if body.get("input") is None and not any(body.get(name) is not None for name in _STATE):
         raise missing("input")

@@ -174,6 +174,17 @@ _NAMELESS_CHOICES = (
     "web_search_preview_2025_03_11",
 )
 
+_NAMED = {"name": Field(schema=Str(), required=True), "namespace": _TEXT}
+_ALLOWED_TOOLS = Arr(
+    item=Tagged(
+        variants={
+            **{tag: _tagged(tag, _NAMED, hosted=True) for tag in ("function", "custom", "namespace")},
+            **{tag: _tagged(tag, {}, hosted=True) for tag in _HOSTED},
+        },
+    ),
+    expected="an array of objects",
+)
+
 TOOL_CHOICE = ByType(
     cases={
         str: Enum(("none", "auto", "required")),
@@ -184,7 +195,7 @@ TOOL_CHOICE = ByType(
                 "allowed_tools": _choice(
                     "allowed_tools",
                     mode=Enum(("auto", "required")),
-                    tools=Arr(item=_FREE_OBJECT, expected="an array of objects"),
+                    tools=_ALLOWED_TOOLS,
                 ),
                 "mcp": _tagged("mcp", {"server_label": Field(schema=Str(), required=True), "name": _TEXT}),
                 **{tag: _choice(tag) for tag in _NAMELESS_CHOICES},

@@ -25,7 +25,7 @@ from antiphon.providers.openai_chat.models import LIST_MODELS, decode_models
 from antiphon.providers.openai_chat.parameters import encode_settings
 from antiphon.providers.openai_chat.quirks import Quirks, read_quirks
 from antiphon.providers.openai_chat.reasoning import DIALECT
-from antiphon.providers.openai_chat.tool_choice import offer_tools
+from antiphon.providers.openai_chat.tool_choice import allowed_names, offer_tools
 from antiphon.providers.openai_chat.tools import read_tools, wraps_custom_tools
 
 __all__ = ["OpenAIChat", "Quirks", "provider"]
@@ -69,6 +69,7 @@ class OpenAIChat:
             call.account,
             custom_tools=toolbox.custom_names if wraps_custom_tools(self._quirks) else frozenset(),
             namespaces=toolbox.namespaces,
+            allowed_tools=allowed_names(toolbox, call.request),
             stream_end=self._quirks.stream_end,
         )
 

@@ -109,7 +109,7 @@ def _part(part: JsonObject, spot: Spot, field: str, *, images: bool, files: bool
 
 def _image(part: JsonObject, spot: Spot, field: str, *, allowed: bool) -> JsonObject:
     if not allowed:
-        raise spot.refuse("This upstream does not take images there.", field)
+        raise spot.refuse("This upstream does not take images ('input_image') there.", field)
     url = part.get("image_url")
     if url is None:
         raise spot.refuse("This upstream takes an image as 'image_url' only, not as 'file_id'.", field)
@@ -121,7 +121,7 @@ def _image(part: JsonObject, spot: Spot, field: str, *, allowed: bool) -> JsonOb
 
 def _file(part: JsonObject, spot: Spot, field: str, *, allowed: bool) -> JsonObject:
     if not allowed:
-        raise spot.refuse("This upstream does not take files there.", field)
+        raise spot.refuse("This upstream does not take files ('input_file') there.", field)
     if part.get("file_data") is None:
         raise spot.refuse("This upstream takes a file as 'file_data' only, not as 'file_url' or 'file_id'.", field)
     return {"type": "file", "file": {name: part[name] for name in ("filename", "file_data") if part.get(name)}}

@@ -67,6 +67,9 @@ _OUTCOMES: Mapping[str, _Outcome] = {
 # The server gave up: DeepSeek, Zhipu.
 _OVERLOADED = frozenset({"insufficient_system_resource", "network_error"})
 
+# The API's tiers. A vendor's own (Groq's "on_demand") is not one of them, and clients refuse it.
+_SERVICE_TIERS = frozenset({"default", "flex", "scale", "priority", "fast", "ultrafast"})
+
 _THINKING_PART: Final = "thinking"
 _TEXT_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 _NO_NAMESPACES: Mapping[str, tuple[str, str]] = MappingProxyType({})
@@ -82,6 +85,7 @@ class ChatReplyDecoder:
         account: The configured name of the upstream: to whom private data goes back, and who is named in errors.
         custom_tools: The upstream's names of custom tools that were offered as functions; calls of them are unwrapped.
         namespaces: The upstream's names of tools in a namespace, with the namespace and the name that each stands for.
+        allowed_tools: The upstream's names of the only tools that may be called; None for any.
         stream_end: ``finish_reason`` for an upstream that never sends ``[DONE]``.
         max_event_bytes: The longest event of a stream.
     """
@@ -94,6 +98,7 @@ class ChatReplyDecoder:
         *,
         custom_tools: frozenset[str] = frozenset(),
         namespaces: Mapping[str, tuple[str, str]] = _NO_NAMESPACES,
+        allowed_tools: frozenset[str] | None = None,
         stream_end: Literal["done", "finish_reason"] = "done",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
@@ -101,7 +106,7 @@ class ChatReplyDecoder:
         self._stream_end = stream_end
         self._sse = SseParser(max_event_bytes=max_event_bytes)
         self._assembler = Assembler(ids, family)
-        self._calls = ToolCalls(self._assembler, custom_tools, namespaces)
+        self._calls = ToolCalls(self._assembler, custom_tools, namespaces, allowed_tools)
         self._details = ReasoningDetails()
         self._fields: dict[str, Private] = {}
         self._held_logprobs: tuple[JsonObject, ...] = ()
@@ -210,7 +215,7 @@ class ChatReplyDecoder:
             self._model = chunk.model
         if chunk.usage is not None:
             self._usage = chunk.usage
-        if chunk.service_tier:
+        if chunk.service_tier in _SERVICE_TIERS:
             self._service_tier = chunk.service_tier
         if chunk.x_groq is not None:
             if chunk.x_groq.error:
@@ -233,9 +238,14 @@ class ChatReplyDecoder:
             raise UpstreamBroken(f"Upstream '{self._account}' sent several choices where one was asked for.")
         if choice.error:
             raise self._error(choice.error)
-        if choice.delta is not None:
-            logprobs = () if choice.logprobs is None else self._logprobs_of(choice, choice.delta)
-            self._take_delta(choice.delta, logprobs)
+        delta = choice.delta
+        if delta is None and self._assembler.open_item is None:
+            # Proxies that fake a stream send the message in one piece. Behind its pieces it would be said twice.
+            delta = choice.message
+            _number_calls(delta)
+        if delta is not None:
+            logprobs = () if choice.logprobs is None else self._logprobs_of(choice, delta)
+            self._take_delta(delta, logprobs)
         if choice.finish_reason:
             self._outcome = self._outcome_of(choice.finish_reason)
 

@@ -18,6 +18,7 @@ from antiphon.hub.errors import (
     UpstreamAuthentication,
     UpstreamBroken,
     UpstreamError,
+    UpstreamLacksModel,
     UpstreamRateLimited,
     UpstreamRefused,
     UpstreamTimeout,
@@ -56,6 +57,9 @@ _NO_SUCH_MODEL_WORDS = re.compile(
 _NO_SUCH_MODEL_CODES = frozenset({"model_not_found", "invalid_model", "DeploymentNotFound"})
 # llama.cpp answers 500 to an image that the model cannot see: the request is at fault, not the server.
 _UNSUPPORTED_INPUT_WORDS = re.compile(r"(?:image|audio|video|file) input is not supported", re.IGNORECASE)
+
+# Nobody waits longer, and a client multiplies what it is told.
+_LONGEST_WAIT_S = 86_400.0
 
 _Kind = tuple[type[UpstreamError], str]
 _REFUSED: Final[_Kind] = (UpstreamRefused, "refused the request")
@@ -98,7 +102,7 @@ def translate_error(status: int, headers: Mapping[str, str], body: bytes, *, ups
         return UpstreamRefused(_CONTEXT_MESSAGE, param="input", code="context_length_exceeded")
     if status in (400, 404, 422) and _is_about_model(complaint):
         message = _say(upstream, "does not serve the model", status, complaint)
-        return UpstreamRefused(message, param="model", code="model_not_found")
+        return UpstreamLacksModel(message, param="model")
     kind, what = _kind_of(status, complaint)
     message = _say(upstream, what, status, complaint)
     if kind is UpstreamRefused:
@@ -147,5 +151,5 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         if math.isfinite(wait_s) and wait_s >= 0:
-            return wait_s
+            return min(wait_s, _LONGEST_WAIT_S)
     return None

@@ -65,14 +65,20 @@ class ToolCalls:
         assembler: Gets the calls.
         custom_tools: The upstream's names of custom tools that were offered as functions.
         namespaces: The upstream's names of tools in a namespace, with the namespace and the name that each stands for.
+        allowed: The upstream's names of the only tools that may be called; None for any.
     """
 
     def __init__(
-        self, assembler: Assembler, custom_tools: frozenset[str], namespaces: Mapping[str, tuple[str, str]]
+        self,
+        assembler: Assembler,
+        custom_tools: frozenset[str],
+        namespaces: Mapping[str, tuple[str, str]],
+        allowed: frozenset[str] | None,
     ) -> None:
         self._assembler = assembler
         self._custom_tools = custom_tools
         self._namespaces = namespaces
+        self._allowed = allowed
         self._count = 0
         self._by_index: dict[int, _Call] = {}
         self._by_id: dict[str, _Call] = {}
@@ -84,7 +90,8 @@ class ToolCalls:
         Take a piece of a call.
 
         Raises:
-            UpstreamBroken: It belongs to a call that has ended, or changes the name of one.
+            UpstreamBroken: It belongs to a call that has ended, changes the name of one, or calls a tool that is not
+                allowed.
         """
         call = self._find(piece) or self._begin(piece)
         name, value = _read(piece)
@@ -157,6 +164,8 @@ class ToolCalls:
         return call
 
     def _name(self, call: _Call, name: str, private: Private | None, *, native_custom: bool) -> None:
+        if self._allowed is not None and name not in self._allowed:
+            raise UpstreamBroken(f"The upstream's model called '{name[:128]}', which 'tool_choice' does not allow.")
         call.name, call.private = name, private
         if native_custom:
             call.kind = "custom"

@@ -2,7 +2,8 @@
 Which of a request's tools are offered, and whether the model has to use one.
 
 What chat servers share is ``tools`` with ``"required"`` or nothing. So a choice is made, as far as it goes, by what is
-offered: no tools for ``none``, the allowed ones alone for ``allowed_tools``, one alone for a named tool.
+offered: no tools for ``none``, the allowed ones alone for ``allowed_tools``, one alone for a named tool. That a model
+keeps to the allowed ones is checked in its reply too: the API promises it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from antiphon.hub.turn import TurnRequest
 from antiphon.providers.openai_chat.quirks import Quirks
 from antiphon.providers.openai_chat.tools import Tool, Toolbox, wraps_custom_tools
 
-__all__ = ["Offer", "offer_tools"]
+__all__ = ["Offer", "allowed_names", "offer_tools"]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,14 @@ def offer_tools(toolbox: Toolbox, request: TurnRequest, quirks: Quirks) -> Offer
         else:
             not_applied += ("parallel_tool_calls",)
     return Offer(fields=fields, not_applied=not_applied)
+
+
+def allowed_names(toolbox: Toolbox, request: TurnRequest) -> frozenset[str] | None:
+    """The upstream's names of the tools that ``allowed_tools`` lets the model call; None where the request has none."""
+    choice = request.tool_choice
+    if isinstance(choice, str) or choice["type"] != "allowed_tools":
+        return None
+    return frozenset(tool.wire_name for tool in _allowed(toolbox.tools, choice).tools)
 
 
 def _choose(tools: Sequence[Tool], choice: str | JsonObject, quirks: Quirks) -> _Choice:

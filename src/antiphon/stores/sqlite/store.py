@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import apsw
 
@@ -59,23 +60,23 @@ class SQLiteSessionStore:
         busy_timeout_s: float = 5.0,
         schema: Schema = CURRENT,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()  # the process may go to another directory
         self._clock = clock
         self._random_bytes = random_bytes
         self._busy_timeout_ms = int(busy_timeout_s * 1000)
         self._schema = schema
+        self._users = 0
+        self._opening = Lock()  # two gateways may open or close the store at once, in threads of the executor
+        self._identity: tuple[int, int] | None = None
         self._connections: Connections | None = None
         self._write_connection: apsw.Connection | None = None
         self._checkpointer: Checkpointer | None = None
 
     async def open(self) -> None:
-        if self._connections is None:
-            await asyncio.get_running_loop().run_in_executor(None, self._open)
+        await asyncio.get_running_loop().run_in_executor(None, self._open_for_one_more)
 
     async def close(self) -> None:
-        connections, self._connections = self._connections, None
-        if connections is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._close, connections)
+        await asyncio.get_running_loop().run_in_executor(None, self._close_for_one)
 
     async def ping(self) -> None:
         with self._open_connections().readers.connection() as connection:
@@ -104,11 +105,28 @@ class SQLiteSessionStore:
     def _open_connections(self) -> Connections:
         if self._connections is None:
             raise StoreUnavailable("The session store is not open.")
+        if _identity_of(self._path) != self._identity:
+            # What is written now would be gone with the process, and nobody else could read it.
+            raise StoreUnavailable("The store's file was deleted or replaced while it was open. Restart the gateway.")
         return self._connections
 
     def _connect(self, *, read_only: bool = False) -> apsw.Connection:
         timeout_ms = _READ_BUSY_TIMEOUT_MS if read_only else self._busy_timeout_ms
         return connect(self._path, busy_timeout_ms=timeout_ms, read_only=read_only)
+
+    def _open_for_one_more(self) -> None:
+        with self._opening:
+            if self._connections is None:
+                self._open()
+            self._users += 1
+
+    def _close_for_one(self) -> None:
+        with self._opening:
+            self._users = max(self._users - 1, 0)
+            connections = self._connections
+            if self._users == 0 and connections is not None:
+                self._connections = None
+                self._close(connections)
 
     def _open(self) -> None:
         write_connection = self._connect()
@@ -118,6 +136,7 @@ class SQLiteSessionStore:
         except BaseException:
             write_connection.close()
             raise
+        self._identity = _identity_of(self._path)
         checkpointer = Checkpointer(self._connect())
         write_connection.set_wal_hook(checkpointer.on_commit)
         self._checkpointer = checkpointer
@@ -155,6 +174,15 @@ class SQLiteSessionStore:
         finally:
             connection.close()
         return True
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None if there is none. A microsecond on a local disk."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - Path.stat takes twice as long, and every operation asks
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _sweep(connection: apsw.Connection, *, now_s: int, limit: int) -> int:

@@ -140,8 +140,10 @@ class Writer:
 
     def _roll_back(self) -> None:
         # SQLite has rolled back by itself after some errors (disk full, I/O); a second ROLLBACK would be an error.
+        # If it fails, the next BEGIN fails too and this is tried again: the callers are told, the thread goes on.
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            with suppress(apsw.Error):
+                self._connection.execute("ROLLBACK")
 
 
 def _failure(error: Exception) -> Exception:
