@@ -337,3 +337,13 @@ async def test_a_body_that_never_comes_costs_nothing_but_its_connection(client: 
     with socket.create_connection((host, int(port))) as connection:
         await asyncio.get_running_loop().run_in_executor(None, connection.sendall, head)
     assert (await client.respond("hi"))["status"] == "completed"
+
+
+async def test_an_upstream_without_models_serves_none(scripted: ScriptedUpstream) -> None:
+    """An empty list is a list; only an upstream that has none to show is asked for any model."""
+    for listing, status in ((http_json({"object": "list", "data": []}), 404), (http_json({}, status=404), 200)):
+        scripted.models = listing
+        gateway = Gateway([upstream(scripted.url)]).with_session_store(InMemorySessionStore())
+        async with serving(gateway, scripted) as client:
+            answered, _ = await client.call("POST", "/v1/responses", {"model": "any", "input": "hi"})
+            assert answered == status

@@ -54,12 +54,13 @@ class ScriptedUpstream:
     scripts: list[Sequence[Step]] = field(default_factory=list)
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
     text: str = "Hello there."
+    models: bytes = b""
 
     @classmethod
     @contextlib.asynccontextmanager
     async def serve(cls) -> AsyncIterator[ScriptedUpstream]:
         """A server on a free loopback port."""
-        upstream = cls()
+        upstream = cls(models=http_json({"object": "list", "data": [{"id": MODEL, "object": "model"}]}))
         server = await asyncio.start_server(upstream._connection, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         upstream.url = f"http://127.0.0.1:{port}/v1"
@@ -105,7 +106,7 @@ class ScriptedUpstream:
 
     async def _answer(self, request: Recorded, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if request.path.endswith("/models"):
-            steps: Sequence[Step] = [http_json({"object": "list", "data": [{"id": MODEL, "object": "model"}]})]
+            steps: Sequence[Step] = [self.models]
         elif self.scripts:
             steps = self.scripts.pop(0)
         else:

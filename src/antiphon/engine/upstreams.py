@@ -47,6 +47,7 @@ class Upstream:
         self._configured = None if models is None else [_model(model) for model in models]
         self._clock = clock
         self._known: list[JsonObject] | None = self._configured
+        self._cannot_list = False
         self._read_at = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -58,7 +59,7 @@ class Upstream:
     @property
     def serves_any_model(self) -> bool:
         """Whether it was asked and cannot list its models."""
-        return self._known == []
+        return self._cannot_list
 
     async def models(self, *, max_age_s: float) -> list[JsonObject]:
         """
@@ -94,7 +95,8 @@ class Upstream:
         reply = await self.transport.send(self.provider.list_models())
         try:
             body = await reply.read_all(_MODELS_LIMIT_BYTES)
-            if reply.status in _CANNOT_LIST:
+            self._cannot_list = reply.status in _CANNOT_LIST
+            if self._cannot_list:
                 return []
             if reply.status >= 300:
                 raise self.provider.error(reply.status, reply.headers, body, upstream=self.name)

@@ -40,11 +40,14 @@ class ResponsesEndpoints:
             received_at=exchange.received_at,
         )
         watch = Watch(exchange.receive)
+        left = True
         try:
             await (self._answer_stream(exchange, run, watch) if stream else self._answer_json(exchange, run, watch))
+            left = watch.has_gone
         finally:
+            # A server may also say that the client has gone by cancelling us, or by an error when we write.
             watch.close()
-            if watch.has_gone and not run.done:
+            if left:
                 self._gateway.reader_left(run)
 
     def _encoder(self, body: dict[str, Any]) -> Any:
