@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint format types layers check kills bench clean
+.PHONY: install demo test lint format types layers check kills long bench clean
 
 install: $(BIN)/.installed
 
@@ -36,6 +36,10 @@ check: lint types layers test
 # The long versions of what the suite does in small.
 kills: install
 	$(BIN)/python -m tests.kills --count 300
+
+long: kills
+	ANTIPHON_LONG=1 $(BIN)/pytest tests/acceptance/test_long_chain.py tests/acceptance/test_upstream_faults.py
+	ANTIPHON_STORE_EXAMPLES=1000 $(BIN)/pytest tests/stores/test_machine.py
 
 bench: install
 	$(BIN)/python -m benchmarks.run

@@ -79,6 +79,7 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=75,  # longer than clients keep an idle connection: they close it, and no request races that
         proxy_headers=False,  # nobody in front of a loopback gateway is trusted to say who called
         timeout_graceful_shutdown=max(1, round(settings.server.drain_timeout_s)),
     )
