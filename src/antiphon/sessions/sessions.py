@@ -328,19 +328,6 @@ class TenantSessions:
             raise ConversationNotFound(conversation_id)
         return self._listed(found.items, has_more=found.has_more)
 
-    async def conversation_item(self, conversation_id: str, item_id: str) -> JsonObject:
-        """
-        One present item of a conversation.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-            ItemNotFound: The conversation has no such item.
-        """
-        stored = await self._store.read_conversation_item(conversation_id, item_id)
-        if stored is None:
-            raise _not_in_conversation(item_id)
-        return self._payloads.item(stored).body
-
     async def append_items(self, conversation_id: str, bodies: Sequence[JsonObject]) -> ListedItems:
         """
         Add items to a conversation by hand.
