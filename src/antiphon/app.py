@@ -16,9 +16,11 @@ from typing import Any, Self, cast
 
 from antiphon import providers
 from antiphon.engine.gateway import Gateway as Engine
+from antiphon.engine.plan import BackgroundPolicy
 from antiphon.engine.routing import Router, Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.upstreams import Upstream
+from antiphon.engine.webhooks import Receiver, WebhookPolicy
 from antiphon.formats.responses import ResponsesFormat
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.turn import OnDisconnect
@@ -27,13 +29,16 @@ from antiphon.server.asgi import Edge
 from antiphon.server.body import BodyLimits
 from antiphon.server.guard import Guard
 from antiphon.server.sse import StreamLimits
+from antiphon.server.ws_lanes import SocketLimits
 from antiphon.sessions.sessions import Sessions
 from antiphon.sessions.store import SessionStore
-from antiphon.settings import Secret, Settings, TimeoutSettings, UpstreamSettings
+from antiphon.settings import Secret, Settings, TimeoutSettings, UpstreamSettings, WebhookSettings, webhook_key
 from antiphon.stores.memory import InMemorySessionStore
 from antiphon.stores.sqlite import SQLiteSessionStore
 from antiphon.telemetry import Log
 from antiphon.transport.http import HttpTransport
+from antiphon.transport.post import HttpPost
+from antiphon.version import VERSION
 
 __all__ = ["Application", "Gateway", "build_application", "check_quirks", "dialects", "open_store", "upstream"]
 
@@ -56,6 +61,8 @@ class Gateway(Engine):
         on_disconnect: What a foreground turn does when the last one that followed it has gone. Not looked at if a
             *policy* is given, which says it too.
         policy: How turns are run; None for the defaults.
+        background: How many background turns are carried out at once, and how many may wait.
+        webhooks: Who is told that a background response has ended.
         log: None writes what is not as it should be to stderr, and nothing about turns that went well.
         clock: Seconds since the epoch, UTC.
 
@@ -73,6 +80,8 @@ class Gateway(Engine):
         retention_days: float | None = 30,
         on_disconnect: OnDisconnect = "cancel",
         policy: TurnPolicy | None = None,
+        background: BackgroundPolicy | None = None,
+        webhooks: WebhookPolicy | None = None,
         format: ResponsesFormat | None = None,  # noqa: A002 - the field's own word
         log: Log | None = None,
         clock: Callable[[], float] = time.time,
@@ -82,6 +91,8 @@ class Gateway(Engine):
             "retention_days": retention_days,
             "on_disconnect": on_disconnect,
             "policy": policy,
+            "background": background,
+            "webhooks": webhooks,
             "format": format,
             "log": log,
             "clock": clock,
@@ -98,6 +109,8 @@ class Gateway(Engine):
             clock=clock,
             log=log or Log("warning"),
             policy=policy or TurnPolicy(cancel_on_disconnect=on_disconnect == "cancel"),
+            background=background,
+            webhooks=webhooks,
         )
 
     def with_session_store(self, store: SessionStore) -> Gateway:
@@ -110,6 +123,7 @@ class Gateway(Engine):
         guard: Guard | None = None,
         body_limits: BodyLimits | None = None,
         stream_limits: StreamLimits | None = None,
+        socket_limits: SocketLimits | None = None,
         drain_timeout_s: float = 30.0,
     ) -> Edge:
         """The gateway as an ASGI application, to be served or mounted. Its lifespan, if run, is the gateway's life."""
@@ -123,6 +137,7 @@ class Gateway(Engine):
             guard=guard,
             body_limits=body_limits,
             stream_limits=stream_limits,
+            socket_limits=socket_limits,
             on_startup=self.startup,
             on_shutdown=shutdown,
         )
@@ -143,6 +158,7 @@ def upstream(
     provider: str | Provider = "openai_chat",
     models: Sequence[str] | None = None,
     timeouts: TimeoutSettings | None = None,
+    context_window: int | None = None,
     **quirks: Any,
 ) -> Upstream:
     """
@@ -154,6 +170,7 @@ def upstream(
         api_key: Sent as a bearer token.
         provider: A dialect's name, or a provider of your own.
         models: What it serves; None asks it.
+        context_window: How many tokens its models take; None for what it lists.
         quirks: Its deviations from the dialect, as the dialect names them.
 
     Raises:
@@ -166,6 +183,7 @@ def upstream(
         HttpTransport(name, base_url, credential=credential, timeouts=timeouts),
         base_url=base_url,
         models=models,
+        context_window=context_window,
         clock=time.monotonic,
     )
 
@@ -248,7 +266,14 @@ def build_application(settings: Settings) -> Application:
         policy=TurnPolicy(
             max_response_bytes=responses.max_response_bytes,
             cancel_on_disconnect=responses.on_disconnect == "cancel",
+            lease_ttl_s=settings.background.lease_ttl_s,
         ),
+        background=BackgroundPolicy(
+            max_running=settings.background.max_running,
+            max_queued=settings.background.max_queued,
+            max_queued_per_tenant=settings.background.max_queued_per_tenant,
+        ),
+        webhooks=_webhooks(settings.webhooks),
         format=ResponsesFormat(max_items=responses.max_items, unknown_parameters=responses.unknown_parameters),
         log=Log(settings.log_level),
     )
@@ -262,6 +287,16 @@ def build_application(settings: Settings) -> Application:
     return Application(gateway, edge)
 
 
+def _webhooks(sections: Sequence[WebhookSettings]) -> WebhookPolicy | None:
+    if not sections:
+        return None
+    receivers = tuple(
+        Receiver(url=section.url, secret=webhook_key(section.secret.reveal()), events=frozenset(section.events))
+        for section in sections
+    )
+    return WebhookPolicy(receivers=receivers, post=HttpPost(user_agent=f"antiphon/{VERSION}"))
+
+
 def _upstream(section: UpstreamSettings) -> Upstream:
     return upstream(
         section.base_url,
@@ -270,5 +305,6 @@ def _upstream(section: UpstreamSettings) -> Upstream:
         provider=section.provider,
         models=section.models,
         timeouts=section.timeouts,
+        context_window=section.context_window,
         **section.quirks,
     )

@@ -17,7 +17,7 @@ from antiphon.hub.upstream import UpstreamRequest
 from antiphon.settings import TimeoutSettings
 from antiphon.transport import HttpTransport, new_session
 
-__all__ = ["OPENAI_QUIRKS", "USUAL_SERVERS", "discover"]
+__all__ = ["LLAMACPP_QUIRKS", "OPENAI_QUIRKS", "USUAL_SERVERS", "discover"]
 
 USUAL_SERVERS: tuple[tuple[str, int], ...] = (
     ("ollama", 11434),
@@ -38,6 +38,9 @@ OPENAI_QUIRKS: Mapping[str, object] = {
 }
 """How OpenAI's own server differs from those that are compatible with it."""
 
+LLAMACPP_QUIRKS: Mapping[str, object] = {"counting": "completion"}
+"""How llama.cpp's server differs: it keeps a prompt that it has read, so that counting its tokens costs little."""
+
 _OPENAI = "https://api.openai.com/v1"
 _MOMENT = TimeoutSettings(connect_s=0.5, first_byte_s=1.0, idle_s=1.0)
 _LIST_MODELS = UpstreamRequest(method="GET", path="/models")
@@ -46,6 +49,7 @@ _LIMIT_BYTES = 4 * 1024 * 1024
 
 class _Model(msgspec.Struct):
     id: str
+    owned_by: object = None
 
 
 class _Models(msgspec.Struct):
@@ -62,10 +66,10 @@ async def discover(
     """
     found = _from_environment(environment)
     async with new_session() as session:
-        answers = await asyncio.gather(*(_is_model_server(session, port) for _, port in servers))
-    for (name, port), is_there in zip(servers, answers, strict=True):
-        if is_there:
-            found.append({"name": name, "base_url": _local_url(port)})
+        answers = await asyncio.gather(*(_list_models(session, port) for _, port in servers))
+    for (name, port), models in zip(servers, answers, strict=True):
+        if models is not None:
+            found.append({"name": name, "base_url": _local_url(port), **_quirks_of(models)})
     return found
 
 
@@ -86,17 +90,22 @@ def _local_url(port: int) -> str:
     return f"http://127.0.0.1:{port}/v1"
 
 
-async def _is_model_server(session: aiohttp.ClientSession, port: int) -> bool:
+def _quirks_of(models: Sequence[_Model]) -> dict[str, object]:
+    is_llamacpp = any(model.owned_by == "llamacpp" for model in models)
+    return {"quirks": dict(LLAMACPP_QUIRKS)} if is_llamacpp else {}
+
+
+async def _list_models(session: aiohttp.ClientSession, port: int) -> list[_Model] | None:
+    """What a model server on this port lists; None if there is none."""
     transport = HttpTransport(f"127.0.0.1:{port}", _local_url(port), timeouts=_MOMENT, session=session)
     try:
         reply = await transport.send(_LIST_MODELS)
         try:
             # Another Antiphon is no model server: a gateway in front of itself would keep everything twice.
             if reply.status != 200 or any(name.startswith("x-antiphon-") for name in reply.headers):
-                return False
-            msgspec.json.decode(await reply.read_all(_LIMIT_BYTES), type=_Models)
+                return None
+            return msgspec.json.decode(await reply.read_all(_LIMIT_BYTES), type=_Models).data
         finally:
             await reply.close()
     except (UpstreamError, msgspec.DecodeError):
-        return False  # nobody there, or somebody else
-    return True
+        return None  # nobody there, or somebody else

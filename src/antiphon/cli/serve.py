@@ -22,6 +22,7 @@ from antiphon.cli.errors import ConfigurationError
 from antiphon.cli.loading import load_settings_with_upstreams
 from antiphon.cli.terminal import Terminal
 from antiphon.cli.tuning import tune_allocator, tune_collector
+from antiphon.cli.websocket import websocket_options
 from antiphon.cli.welcome import welcome
 from antiphon.settings import ServerSettings, Settings
 from antiphon.telemetry import Log, StandardLogHandler
@@ -74,7 +75,6 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
     return uvicorn.Config(
         application.asgi,
         http="httptools",
-        ws="none",
         lifespan="off",  # started and ended here, where an error can be told
         access_log=False,
         log_config=None,
@@ -82,6 +82,7 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
         timeout_keep_alive=75,  # longer than clients keep an idle connection: they close it, and no request races that
         proxy_headers=False,  # nobody in front of a loopback gateway is trusted to say who called
         timeout_graceful_shutdown=max(1, round(settings.server.drain_timeout_s)),
+        **websocket_options(max_body_bytes=settings.server.max_body_bytes),
     )
 
 

@@ -9,41 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-import msgspec
-
-from antiphon.engine.leases import LeaseKeeper
+from antiphon.engine.contexts import Contexts
+from antiphon.engine.counting import Count
+from antiphon.engine.idempotency import Begun
+from antiphon.engine.library import Library
+from antiphon.engine.plan import BackgroundPolicy, TurnOptions
 from antiphon.engine.retention import Sweeper
 from antiphon.engine.routing import Router
-from antiphon.engine.run import Batch, Run
-from antiphon.engine.turn import Turn, TurnPolicy
-from antiphon.hub.errors import (
-    GatewayError,
-    InvalidRequest,
-    NotContinuable,
-    PreviousResponseNotFound,
-    ResponseNotFound,
-    ShuttingDown,
-    UnsupportedParameter,
-)
+from antiphon.engine.run import Run
+from antiphon.engine.turn import TurnPolicy
+from antiphon.engine.turns import Turns
+from antiphon.engine.webhooks import Deliverer, WebhookPolicy
+from antiphon.hub.errors import InvalidRequest, ResponseNotFound
 from antiphon.hub.events import Event, OtherEvent
 from antiphon.hub.format import ConversationDraft, Format, PageRequest
-from antiphon.hub.ids import IdFactory, TenantId
+from antiphon.hub.ids import IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import LOCAL, Principal
-from antiphon.hub.turn import TurnRequest
-from antiphon.sessions.records import Lease
-from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
 from antiphon.sessions.sessions import ListedItems, Sessions, TenantSessions
+from antiphon.sessions.work import Settle
 from antiphon.telemetry import Log
 
 __all__ = ["Gateway"]
-
-# From this many input items on, checking them all would hold the event loop for milliseconds.
-_DECODE_IN_THREAD_ITEMS = 400
 
 
 class Gateway:
@@ -65,6 +54,8 @@ class Gateway:
         clock: Callable[[], float],
         log: Log | None = None,
         policy: TurnPolicy | None = None,
+        background: BackgroundPolicy | None = None,
+        webhooks: WebhookPolicy | None = None,
         sweep_every_s: float = 60.0,
     ) -> None:
         self.router = router
@@ -74,13 +65,24 @@ class Gateway:
         self._sessions = sessions
         self._clock = clock
         self._policy = policy or TurnPolicy()
-        self._leases = LeaseKeeper(self._policy.lease_ttl_s)
-        self._runs: dict[tuple[TenantId, str], Run[Any]] = {}
-        self._tasks: dict[asyncio.Task[None], Run[Any]] = {}
+        self._deliverer = Deliverer(webhooks or WebhookPolicy(), sessions=sessions, ids=ids, clock=clock, log=self.log)
+        self._contexts = Contexts(router=router, sessions=sessions, ids=ids, clock=clock, policy=self._policy)
+        self.turns = Turns(
+            router=router,
+            format=format,
+            sessions=sessions,
+            ids=ids,
+            clock=clock,
+            log=self.log,
+            policy=self._policy,
+            background=background or BackgroundPolicy(),
+            contexts=self._contexts,
+            deliverer=self._deliverer,
+        )
+        self.library = Library(self._state, self.turns.idempotency)
         self._sweeper = Sweeper(sessions.store, every_s=sweep_every_s, log=self.log) if sessions else None
         self._started = False
         self._starting: asyncio.Task[None] | None = None
-        self._draining = False
 
     @property
     def policy(self) -> TurnPolicy:
@@ -100,7 +102,7 @@ class Gateway:
         """
         if self._started:
             return
-        self._refuse_draining()
+        self.turns.refuse_draining()
         if self._starting is None or self._starting.done():
             # A task of its own: whoever comes first may be cancelled, and the others still wait for it.
             self._starting = asyncio.get_running_loop().create_task(self._start(), name="antiphon-startup")
@@ -111,17 +113,19 @@ class Gateway:
             await self._sessions.store.open()
         if self._sweeper is not None:
             self._sweeper.start()
+        self.turns.start()
+        self._deliverer.start()
         self._started = True
 
     async def shutdown(self, drain_timeout_s: float = 30.0) -> None:
         """Take no new turns, let running ones end, cancel those that do not in time (they are stored as such)."""
-        self._draining = True
+        self.turns.drain()
         if self._starting is not None:
             await asyncio.wait([self._starting])
-        await self._drain(drain_timeout_s)
+        await self.turns.close(drain_timeout_s)
+        await self._deliverer.close()
         if self._sweeper is not None:
             await self._sweeper.close()
-        await self._leases.close()
         await self.router.close()
         if self._sessions is not None and self._started:
             self._started = False
@@ -135,16 +139,17 @@ class Gateway:
             ShuttingDown: The gateway drains.
             StoreUnavailable: The store cannot serve.
         """
-        if self._draining:
-            raise ShuttingDown("The gateway is shutting down.")
+        self.turns.refuse_draining()
         if self._sessions is not None:
             await self._sessions.store.ping()
 
     # Turns.
 
-    async def respond(self, body: JsonObject, principal: Principal = LOCAL) -> JsonObject:
+    async def respond(
+        self, body: JsonObject, principal: Principal = LOCAL, *, options: TurnOptions | None = None
+    ) -> JsonObject:
         """
-        Run a turn and wait for its end.
+        Run a turn and wait for its end; a background turn is answered as soon as it is queued.
 
         A caller that is cancelled cancels the turn, unless the gateway is configured to let it go on.
 
@@ -157,117 +162,165 @@ class Gateway:
         Raises:
             AntiphonError: The request was refused, or the turn failed.
         """
-        run: Run[Any] = await self.begin({**body, "stream": False}, principal, encode=None)
+        run = (await self.begin({**body, "stream": False}, principal, options)).run
+        if run.background:
+            return _own(await run.first_response())
+        run.enter()
         try:
             response = await asyncio.shield(run.finished)
-        except asyncio.CancelledError:
-            self.reader_left(run)
-            raise
+        finally:
+            run.leave()
+            self.turns.reader_left(run)
         if run.error is not None:
             raise run.error
         return _own(response)
 
-    async def stream(self, body: JsonObject, principal: Principal = LOCAL) -> AsyncIterator[Event | OtherEvent]:
+    async def stream(
+        self, body: JsonObject, principal: Principal = LOCAL, *, options: TurnOptions | None = None
+    ) -> AsyncIterator[Event | OtherEvent]:
         """
         Run a turn and follow its events, the terminal one included.
 
-        Leaving the iteration early cancels the turn, unless the gateway is configured to let it go on.
+        Leaving the iteration early cancels the turn, unless it is a background turn, or the gateway is configured to
+        let it go on.
 
         Raises:
             AntiphonError: The request was refused. A turn that fails later ends with ``response.failed`` instead.
         """
-        run: Run[Batch] = await self.begin({**body, "stream": True}, principal, encode=lambda events: events)
-        reader = run.reader()
+        run = (await self.begin({**body, "stream": True}, principal, options)).run
+        async for event in self._events(run, 0):
+            yield event
+
+    async def follow(
+        self, response_id: str, principal: Principal = LOCAL, *, after: int = -1
+    ) -> AsyncIterator[Event | OtherEvent]:
+        """
+        Follow a stored response's stream from after an event, while it runs and for as long as it is kept.
+
+        Args:
+            after: The sequence number of the last event that the caller has.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+        """
+        run = await self.run_of(response_id, principal)
+        async for event in self._events(run, after + 1):
+            yield event
+
+    async def _events(self, run: Run, start: int) -> AsyncIterator[Event | OtherEvent]:
+        reader = run.reader(start)
         try:
             await asyncio.shield(run.opened)
             while not reader.at_end:
                 await reader.wait()
-                for batch in reader.take():
-                    for event in batch:
-                        yield copy.deepcopy(event)  # see _own
+                for event in reader.take():
+                    yield copy.deepcopy(event)  # see _own
+            run.finished.result()
         finally:
             reader.close()
-            self.reader_left(run)
+            self.turns.reader_left(run)
 
-    async def begin(
-        self,
-        body: JsonObject,
-        principal: Principal,
-        *,
-        encode: Callable[[Batch], Any] | None,
-        request_id: str | None = None,
-        received_at: float | None = None,
-    ) -> Run[Any]:
+    async def begin(self, body: JsonObject, principal: Principal = LOCAL, options: TurnOptions | None = None) -> Begun:
         """
         Check and resolve a request and start its turn, which then runs in a task of its own.
-
-        Args:
-            encode: Makes of events what readers of the run are given; None for a run without readers.
-            received_at: When the request had arrived (monotonic clock), for the overhead that is reported.
 
         Raises:
             AntiphonError: The request was refused; no upstream was asked.
         """
-        received_at = time.monotonic() if received_at is None else received_at
-        self._refuse_draining()
+        self.turns.refuse_draining()
         await self.startup()
-        request = await self._decode(body)
-        if self._sessions is None:
-            _refuse_state(body, request)
-            request = msgspec.structs.replace(request, store=False)
-        targets = await self.router.targets(request.model)
-        sessions = self._sessions.for_tenant(principal.tenant) if self._sessions else None
-        resolved = await self._resolve(request, principal, sessions)
-        run: Run[Any] = Run(self.ids.response(resolved.family), principal.tenant, encode)
-        turn = Turn(
-            request=request,
-            resolved=resolved,
-            run=run,
-            targets=targets,
-            sessions=sessions if request.store else None,
-            ids=self.ids,
-            clock=self._clock,
-            policy=self._policy,
-            log=self.log,
-            request_id=request_id or self.ids.request(),
-            received_at=received_at,
-        )
-        self._launch(run, turn, resolved, stored=sessions is not None and request.store)
-        return run
+        return await self.turns.begin(body, principal, options or TurnOptions())
 
-    def reader_left(self, run: Run[Any]) -> None:
-        """A reader of a foreground turn has gone: stop the turn, if that was the last one and the policy says so."""
-        if self._policy.cancel_on_disconnect and not run.has_readers:
-            run.cancel()
+    async def run_of(self, response_id: str, principal: Principal = LOCAL) -> Run:
+        """
+        The run of a response: of one that runs here, that another process carries out, or that has ended.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+        """
+        await self._state(principal)
+        return await self.turns.follow(response_id, principal)
+
+    async def compact(
+        self, body: JsonObject, principal: Principal = LOCAL, *, settle: Settle | None = None
+    ) -> JsonObject:
+        """
+        ``POST /v1/responses/compact``: a context's user messages, and a summary of all of it. Nothing is stored.
+
+        Args:
+            settle: Settles the idempotency key that it is done for.
+
+        Raises:
+            AntiphonError: The request was refused, or the model wrote no summary.
+        """
+        self.turns.refuse_draining()
+        await self.startup()
+        compacted = await self._contexts.compact(self.format.decode_compaction(body), principal)
+        if settle is not None:
+            await (await self._state(principal)).keys.settle(settle(compacted))
+        return compacted
+
+    async def count_input(self, body: JsonObject, principal: Principal = LOCAL) -> Count:
+        """
+        ``POST /v1/responses/input_tokens``: how many tokens the input of a turn would have.
+
+        Raises:
+            AntiphonError: The request was refused, or the upstream could not count.
+        """
+        self.turns.refuse_draining()
+        await self.startup()
+        return await self._contexts.count(self.format.decode_count(body), principal)
 
     # Responses.
 
     async def retrieve(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
         """
-        A stored response; one that still runs in this process as it is now.
+        A stored response; one that still runs as it is now.
 
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
-        try:
-            return await (await self._state(principal)).retrieve(response_id)
-        except ResponseNotFound:
-            run = self._runs.get((principal.tenant, response_id))
-            if run is None or run.snapshot is None:
-                raise
+        sessions = await self._state(principal)
+        run = self.turns.running(response_id, principal)
+        if run is not None and run.snapshot is not None:
             return _own(run.snapshot())
+        try:
+            return await sessions.retrieve(response_id)
+        except ResponseNotFound:
+            pending = await sessions.pending.find(response_id)
+            if pending is None:
+                return await sessions.retrieve(response_id)  # it may have ended in between
+            return await sessions.pending.snapshot(pending)
 
-    async def delete(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
+    async def cancel(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
+        """
+        End a background response. One that is cancelled already is answered as it is.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+            InvalidRequest: It is no background response, or it has ended otherwise.
+        """
+        sessions = await self._state(principal)
+        ended = await self.turns.cancel(response_id, principal)
+        response = ended if ended is not None else await sessions.retrieve(response_id)
+        _check_cancelled(response)
+        return _own(response)
+
+    async def delete(self, response_id: str, principal: Principal = LOCAL, *, cascade: bool = False) -> JsonObject:
         """
         Make a response unknown, and erase what nothing else stands on.
+
+        Args:
+            cascade: Erase what stands on it as well.
 
         Raises:
             ResponseNotFound: This tenant has no such response.
             InvalidRequest: It still runs.
         """
-        if (principal.tenant, response_id) in self._runs:
+        sessions = await self._state(principal)
+        if self.turns.running(response_id, principal) or await sessions.pending.find(response_id):
             raise InvalidRequest("Cannot delete an in-flight response.")
-        await (await self._state(principal)).delete(response_id)
+        await sessions.delete(response_id, cascade=cascade)
         return {"id": response_id, "object": "response", "deleted": True}
 
     async def input_items(self, response_id: str, page: PageRequest, principal: Principal = LOCAL) -> ListedItems:
@@ -277,107 +330,34 @@ class Gateway:
     # Conversations.
 
     async def create_conversation(self, draft: ConversationDraft, principal: Principal = LOCAL) -> JsonObject:
-        """See :meth:`TenantSessions.create_conversation`."""
-        return await (await self._state(principal)).create_conversation(draft)
+        """See :meth:`Library.create_conversation`."""
+        return await self.library.create_conversation(draft, principal)
 
     async def retrieve_conversation(self, conversation_id: str, principal: Principal = LOCAL) -> JsonObject:
-        """See :meth:`TenantSessions.retrieve_conversation`."""
-        return await (await self._state(principal)).retrieve_conversation(conversation_id)
+        """See :meth:`Library.retrieve_conversation`."""
+        return await self.library.retrieve_conversation(conversation_id, principal)
 
     async def update_conversation(
         self, conversation_id: str, metadata: dict[str, str], principal: Principal = LOCAL
     ) -> JsonObject:
-        """See :meth:`TenantSessions.update_conversation`."""
-        return await (await self._state(principal)).update_conversation(conversation_id, metadata)
+        """See :meth:`Library.update_conversation`."""
+        return await self.library.update_conversation(conversation_id, metadata, principal)
 
     async def delete_conversation(self, conversation_id: str, principal: Principal = LOCAL) -> JsonObject:
-        """See :meth:`TenantSessions.delete_conversation`."""
-        await (await self._state(principal)).delete_conversation(conversation_id)
-        return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
+        """See :meth:`Library.delete_conversation`."""
+        return await self.library.delete_conversation(conversation_id, principal)
 
     async def conversation_items(
         self, conversation_id: str, page: PageRequest, principal: Principal = LOCAL
     ) -> ListedItems:
-        """See :meth:`TenantSessions.conversation_items`."""
-        return await (await self._state(principal)).conversation_items(conversation_id, page)
+        """See :meth:`Library.conversation_items`."""
+        return await self.library.conversation_items(conversation_id, page, principal)
 
     # Models.
 
     async def models(self) -> list[JsonObject]:
         """Every model that can be asked for."""
         return await self.router.models()
-
-    # How a turn begins and ends.
-
-    async def _decode(self, body: JsonObject) -> TurnRequest:
-        given = body.get("input")
-        if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
-            return await asyncio.to_thread(self.format.decode, body)
-        return self.format.decode(body)
-
-    async def _resolve(
-        self, request: TurnRequest, principal: Principal, sessions: TenantSessions | None
-    ) -> ResolvedTurn:
-        if sessions is None:
-            return await resolve_stateless(request, self.ids, principal.tenant)
-        lease = await self._lease(request, sessions)
-        try:
-            resolved = await sessions.resolve(request, lease=lease)
-            self._refuse_draining()  # a turn that began now would outlive the store
-        except BaseException as error:
-            if lease is not None:
-                await self._leases.give_back(sessions, lease)
-            if isinstance(error, PreviousResponseNotFound):
-                self._refuse_running(request, principal)
-            raise
-        return resolved
-
-    async def _lease(self, request: TurnRequest, sessions: TenantSessions) -> Lease | None:
-        if request.conversation is None or not request.store:
-            return None
-        return await self._leases.take(sessions, request.conversation, self.ids.request())
-
-    def _refuse_draining(self) -> None:
-        if self._draining:
-            raise ShuttingDown("The gateway is shutting down; send the request again in a moment.")
-
-    def _refuse_running(self, request: TurnRequest, principal: Principal) -> None:
-        parent = request.previous_response_id
-        if parent is not None and (principal.tenant, parent) in self._runs:
-            raise NotContinuable(parent, "in_progress") from None
-
-    def _launch(self, run: Run[Any], turn: Turn, resolved: ResolvedTurn, *, stored: bool) -> None:
-        key = (run.tenant, run.response_id)
-        if stored:
-            self._runs[key] = run
-
-        async def perform() -> None:
-            try:
-                await turn.perform()
-            finally:
-                self._runs.pop(key, None)
-                if resolved.lease is not None:
-                    self._leases.forget(resolved.lease)
-                if not run.done:  # the event loop itself is ending, or there is a bug: nobody may wait for ever
-                    run.refuse(GatewayError("The turn was broken off before its end could be stored."))
-                turn.log()
-
-        run.task = asyncio.get_running_loop().create_task(perform(), name=f"turn {run.response_id}")
-        self._tasks[run.task] = run
-        run.task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.log.crash("turn_lost", error)
-
-    async def _drain(self, timeout_s: float) -> None:
-        if not self._tasks:
-            return
-        _, late = await asyncio.wait(list(self._tasks), timeout=timeout_s)
-        for task in late:
-            self._tasks[task].cancel()
-        await asyncio.gather(*late, return_exceptions=True)
 
     async def _state(self, principal: Principal) -> TenantSessions:
         if self._sessions is None:
@@ -386,19 +366,16 @@ class Gateway:
         return self._sessions.for_tenant(principal.tenant)
 
 
+def _check_cancelled(response: JsonObject) -> None:
+    if not response["background"]:
+        raise InvalidRequest("Cannot cancel a synchronous response.")
+    match response["status"]:
+        case "completed" | "failed" as status:
+            raise InvalidRequest(f"Cannot cancel a {status} response.")
+        case "incomplete":
+            raise InvalidRequest("Cannot cancel a response in terminal state.")
+
+
 def _own(response: JsonObject) -> JsonObject:
     """A copy for the caller, who may do with it as he likes: its items are those that are stored and replayed."""
     return copy.deepcopy(response)
-
-
-def _refuse_state(body: JsonObject, request: TurnRequest) -> None:
-    """A stateless gateway says no to what needs state, and never just leaves it out."""
-    for name in ("previous_response_id", "conversation"):
-        if getattr(request, name) is not None:
-            raise UnsupportedParameter(
-                f"Unsupported parameter: '{name}'. This gateway was started without a session store.", param=name
-            )
-    if body.get("store") is True:
-        raise UnsupportedParameter(
-            "Unsupported parameter: 'store'. This gateway was started without a session store.", param="store"
-        )

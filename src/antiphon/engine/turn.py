@@ -8,6 +8,9 @@ event is said only after the commit. Nothing is written before it, so a turn who
 
 An error before the turn has opened is the request's error and leaves no record. After that it makes a failed turn,
 which is kept beside the main line. A cancelled turn is kept with what it had produced.
+
+A pending turn (in the background, or with an idempotency key) was written down before it began. It has opened from the
+start, or keeps its events before they are shown; and it does not end before its end is stored.
 """
 
 from __future__ import annotations
@@ -15,40 +18,45 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
-from antiphon.engine.attempts import Answer, Question, Retries, ask
+from antiphon.engine.attempts import Answer, Question, Retries
+from antiphon.engine.compaction import Compactor, closing_events, opening_events, wants_compaction
+from antiphon.engine.context import Context, ask_within
+from antiphon.engine.counting import estimate_tokens
+from antiphon.engine.publishing import Publisher
+from antiphon.engine.replies import is_stream, read_events
 from antiphon.engine.routing import Target
 from antiphon.engine.run import Run
 from antiphon.hub.errors import (
     AntiphonError,
     GatewayError,
-    ResponseTooLarge,
+    LeaseLost,
+    StoreUnavailable,
     UpstreamBroken,
 )
 from antiphon.hub.events import (
     Event,
-    LifecycleEvent,
     OtherEvent,
     ReplyEnd,
-    ResponseCompleted,
     ResponseCreated,
-    ResponseFailed,
-    ResponseIncomplete,
     ResponseInProgress,
+    terminal_event,
 )
 from antiphon.hub.ids import IdFactory
-from antiphon.hub.items import JsonObject
-from antiphon.hub.response import opening_response, render
+from antiphon.hub.items import JsonObject, is_cut_off_call
+from antiphon.hub.response import render
 from antiphon.hub.turn import ModelCall, TurnRequest
-from antiphon.hub.upstream import ReplyDecoder, ReplyEvent, UpstreamReply
+from antiphon.hub.upstream import ReplyDecoder, ReplyEvent
 from antiphon.hub.usage import Usage
+from antiphon.hub.webhook import Webhook
+from antiphon.sessions.records import Claim, Committed
 from antiphon.sessions.resolve import ResolvedTurn
 from antiphon.sessions.sessions import TenantSessions, TurnOutcome
 from antiphon.streams.accumulator import Accumulator
 from antiphon.streams.order import OrderCheck
+from antiphon.streams.trace import TraceRecorder
 from antiphon.telemetry import Log
 
 __all__ = ["Turn", "TurnPolicy"]
@@ -59,6 +67,12 @@ _ENCODE_IN_THREAD_ITEMS = 400
 # Codes of the API's `response.error.code` that say more than `server_error`.
 _TELLING_CODES = frozenset({"rate_limit_exceeded", "context_length_exceeded", "insufficient_quota"})
 
+# How many events are traced before the event loop gets a turn.
+_TRACE_SLICE = 1000
+
+# The end of a pending turn is tried to be stored until it is; the pauses between the tries double up to the second.
+_COMMIT_PAUSES_S = (0.1, 5.0)
+
 
 class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -68,13 +82,15 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
         open_after_s: The answer begins when the upstream has answered, or after this long.
         max_response_bytes: The longest upstream answer.
         cancel_on_disconnect: Whether a foreground turn stops when its last reader leaves.
-        lease_ttl_s: See :class:`antiphon.engine.leases.LeaseKeeper`.
+        lease_ttl_s: See :class:`antiphon.engine.leases.LeaseKeeper` and :class:`antiphon.engine.claims.ClaimKeeper`.
+        publish_every_s: See :class:`antiphon.engine.publishing.Publisher`.
     """
 
     open_after_s: float = 10.0
     max_response_bytes: int = 64 * 1024 * 1024
     cancel_on_disconnect: bool = True
     lease_ttl_s: float = 20.0
+    publish_every_s: float = 0.05
     retries: Retries = Retries()
 
 
@@ -83,8 +99,14 @@ class Turn:
     A turn under way. One instance, one task.
 
     Args:
+        context: What the model is given.
+        compactor: For a turn that compacts its context, or may have to.
+        opening: The response as it begins.
         sessions: None for a turn that is not stored.
         received_at: When the request had arrived, on the monotonic clock.
+        claim: For a pending turn.
+        publisher: For a turn whose events are kept before they are shown.
+        webhooks_of: What tells of a response that has ended.
     """
 
     def __init__(
@@ -92,7 +114,10 @@ class Turn:
         *,
         request: TurnRequest,
         resolved: ResolvedTurn,
-        run: Run[Any],
+        context: Context,
+        compactor: Compactor | None,
+        opening: JsonObject,
+        run: Run,
         targets: Sequence[Target],
         sessions: TenantSessions | None,
         ids: IdFactory,
@@ -101,6 +126,9 @@ class Turn:
         log: Log,
         request_id: str,
         received_at: float,
+        claim: Claim | None = None,
+        publisher: Publisher | None = None,
+        webhooks_of: Callable[[JsonObject], tuple[Webhook, ...]] | None = None,
     ) -> None:
         self._request = request
         self._resolved = resolved
@@ -113,19 +141,18 @@ class Turn:
         self._log = log
         self._request_id = request_id
         self._received_at = received_at
-        self._items = resolved.items
+        self._claim = claim
+        self._publisher = publisher
+        self._webhooks_of = webhooks_of
+        self._context = context
+        self._compactor = compactor
+        self._target: Target | None = targets[0] if targets else None
         self._order = OrderCheck()
         self._accumulator = Accumulator()
+        self._streamed = request.stream or run.background
         self._end: ReplyEnd | None = None
-        self._received_bytes = 0
-        self._provider = targets[0].upstream.name
-        self._opening: JsonObject = opening_response(
-            request,
-            id=run.response_id,
-            created_at=int(clock()),
-            model=targets[0].model,
-            conversation_id=resolved.conversation_id,
-        )
+        self._opening = opening
+        self._status = "queued" if run.background else "in_progress"
         facts = run.facts
         facts.alias = request.model
         facts.replayed = len(resolved.history)
@@ -134,14 +161,27 @@ class Turn:
         facts.not_applied = request.not_applied
         run.snapshot = self._snapshot
 
+    @property
+    def has_output(self) -> bool:
+        """Whether the model has produced anything."""
+        return self._accumulator.has_output
+
+    def announce(self, events: Sequence[Event | OtherEvent]) -> None:
+        """Begin with events that follow from the request, or that were kept by whoever worked on the turn before."""
+        self._take_up(events)
+        self._run.say(events)
+        self._run.show(len(self._run.events))
+        if events:
+            self._run.open()
+
     async def perform(self) -> None:
         """Run to the end. Ends the run in every case; raises only if this task was cancelled."""
         self._run.begun = True
         opener = asyncio.get_running_loop().call_later(self._policy.open_after_s, self._open)
         try:
-            await self._converse()
+            await self._carry_out()
         except asyncio.CancelledError:
-            await self._conclude("cancelled")
+            await self._stop()
             raise
         except AntiphonError as error:
             await self._fail(error)
@@ -165,7 +205,7 @@ class Turn:
             request=self._request_id,
             status=response["status"] if response else "refused",
             model=self._request.model,
-            upstream=self._provider,
+            upstream=self._upstream,
             replayed=len(self._resolved.history),
             input_tokens=usage.get("input_tokens"),
             output_tokens=usage.get("output_tokens"),
@@ -173,9 +213,19 @@ class Turn:
             error=self._run.error.code if self._run.error else None,
         )
 
+    async def abandon(self, error: AntiphonError) -> None:
+        """End a turn that somebody else had begun and that cannot be carried out again."""
+        self._run.begun = True
+        await self._fail(error)
+
+    @property
+    def _upstream(self) -> str:
+        """The name of the upstream that was asked last."""
+        return self._target.upstream.name if self._target else ""
+
     # The conversation with the upstream.
 
-    async def _converse(self) -> None:
+    async def _carry_out(self) -> None:
         """
         Ask, and take in the whole reply.
 
@@ -184,60 +234,96 @@ class Turn:
         """
         if self._run.cancel_wanted:
             raise asyncio.CancelledError
+        if self._status == "queued":
+            self._status = "in_progress"
+            self._say([ResponseInProgress(self._snapshot())])
+        if not self._request.generate:
+            self._open()
+            self._end = ReplyEnd(status="completed", usage=Usage())
+        elif self._request.compacts:
+            await self._compact()
+        else:
+            await self._converse()
+            await self._compact_after()
+        assert self._end is not None
+        self._order.feed([terminal_event({"status": self._end.status})])
+
+    async def _converse(self) -> None:
         started_at = time.monotonic()
-        answer = await self._ask()
+        answered = await ask_within(
+            self._targets, self._context, self._write, request=self._request, retries=self._policy.retries
+        )
+        answer = answered.answer
         waited_s = time.monotonic() - started_at
-        self._provider = self._run.facts.upstream = answer.target.upstream.name
-        self._run.facts.not_applied = (*self._request.not_applied, *answer.request.not_applied)
+        self._target = answer.target
+        facts = self._run.facts
+        facts.upstream = answer.target.upstream.name
+        facts.truncated = answered.context.dropped
+        facts.not_applied = (*self._request.not_applied, *answer.request.not_applied)
         self._opening["model"] = self._opening["model"] if self._run.opened.done() else answer.target.model
         try:
             decoder = answer.target.upstream.provider.decoder(answer.call, self._ids, self._resolved.family)
-            self._run.facts.overhead_s = time.monotonic() - self._received_at - waited_s
+            facts.overhead_s = time.monotonic() - self._received_at - waited_s
             self._open()
             await self._take_in(answer, decoder)
         finally:
             await answer.reply.close()
 
-    async def _ask(self) -> Answer:
-        if len(self._items) < _ENCODE_IN_THREAD_ITEMS:
-            return await ask(self._targets, self._write, self._policy.retries)
-        written = {id(target): await asyncio.to_thread(self._write, target) for target in self._targets}
-        return await ask(self._targets, lambda target: written[id(target)], self._policy.retries)
-
-    def _write(self, target: Target) -> Question:
+    async def _write(self, target: Target, context: Context) -> Question:
         call = ModelCall(
             model=target.model,
             account=target.upstream.name,
-            items=self._items,
-            input_start=len(self._resolved.history),
+            items=context.items,
+            input_start=context.input_start,
             request=self._request,
-            stream=self._request.stream,
+            stream=self._request.stream or self._run.background,
         )
-        return Question(target=target, call=call, request=target.upstream.provider.encode(call))
+        encode = target.upstream.provider.encode
+        if len(context.items) < _ENCODE_IN_THREAD_ITEMS:
+            return Question(target=target, call=call, request=encode(call))
+        return Question(target=target, call=call, request=await asyncio.to_thread(encode, call))
 
     async def _take_in(self, answer: Answer, decoder: ReplyDecoder) -> None:
-        reply = answer.reply
-        if _is_stream(reply, asked_for=answer.call.stream, upstream=self._provider):
-            await self._take_stream(reply, decoder)
-        else:
-            body = await reply.read_all(self._policy.max_response_bytes)
-            self._take(decoder.whole(body))
+        if is_stream(answer.reply, asked_for=answer.call.stream, upstream=answer.target.upstream.name):
+            self._streamed = True
+        async for events in read_events(answer, decoder, max_bytes=self._policy.max_response_bytes):
+            self._take(events)
         if self._end is None:
-            raise UpstreamBroken(f"The answer of upstream '{self._provider}' ended without its end.")
-        self._order.feed([_terminal_event({"status": self._end.status})])
+            raise UpstreamBroken(f"The answer of upstream '{answer.target.upstream.name}' ended without its end.")
 
-    async def _take_stream(self, reply: UpstreamReply, decoder: ReplyDecoder) -> None:
-        while not decoder.ended:
-            block = await reply.read_block()
-            if not block:
-                break
-            self._received_bytes += len(block)
-            if self._received_bytes > self._policy.max_response_bytes:
-                raise ResponseTooLarge(
-                    f"The answer is longer than max_response_bytes ({self._policy.max_response_bytes} bytes)."
-                )
-            self._take(decoder.feed(block))
-        self._take(decoder.finish())
+    async def _compact(self) -> None:
+        """The turn's only output is a compaction item."""
+        assert self._compactor is not None
+        item_id = self._compactor.new_id()
+        compacted = await self._compactor.compact(self._context, self._request, item_id=item_id)
+        self._open()
+        self._say(opening_events(item_id, 0))
+        self._say(closing_events(compacted.item, 0))
+        self._end = ReplyEnd(status="completed", usage=compacted.usage)
+
+    async def _compact_after(self) -> None:
+        """Compact the context behind the answer, if the request wants that and it has become long enough."""
+        if self._compactor is None or self._end is None or self._end.status != "completed":
+            return
+        output = self._accumulator.items()
+        context = self._context.followed_by(output)
+        wanted = wants_compaction(
+            self._request.context_management,
+            usage=self._end.usage,
+            estimate=lambda: estimate_tokens(context.items, instructions=self._request.instructions),
+            window_tokens=self._target.upstream.context_window(self._target.model) if self._target else None,
+        )
+        if not wanted:
+            return
+        compacted = await self._compactor.compact_after_answer(
+            context, self._request, log=self._log, response_id=self._run.response_id
+        )
+        if compacted is None:
+            return
+        self._say(opening_events(compacted.item.id, len(output)))
+        self._say(closing_events(compacted.item, len(output)))
+        usage = (self._end.usage or Usage()) + compacted.usage
+        self._end = msgspec.structs.replace(self._end, usage=usage)
 
     def _take(self, events: Sequence[ReplyEvent]) -> None:
         if not events:
@@ -249,9 +335,14 @@ class Turn:
         self._say(events)  # type: ignore[arg-type]  # a ReplyEnd only ever comes last; the order check would refuse it
 
     def _say(self, events: Sequence[Event | OtherEvent]) -> None:
+        self._take_up(events)
+        self._run.say(events)
+
+    def _take_up(self, events: Sequence[Event | OtherEvent]) -> None:
         self._order.feed(events)
         self._accumulator.feed(events)
-        self._run.say(events)
+        if any(type(event) is ResponseInProgress for event in events):
+            self._status = "in_progress"
 
     # Opening and ending.
 
@@ -259,22 +350,53 @@ class Turn:
         """The answer begins; from here on every outcome is a response."""
         if self._run.opened.done() or self._run.ending:
             return
-        # A turn that nobody follows needs no body for events that nobody gets.
-        response = self._snapshot() if self._run.is_followed else {}
+        response = self._snapshot()
         self._say([ResponseCreated(response), ResponseInProgress(response)])
         self._run.open()
 
     def _snapshot(self) -> JsonObject:
-        return render(self._opening, status="in_progress", output=self._accumulator.output())
+        return render(self._opening, status=self._status, output=self._accumulator.output())
+
+    async def _stop(self) -> None:
+        """The task was cancelled: by a client, or because the turn is to go on elsewhere."""
+        reason = self._run.broken_off
+        if reason is None:
+            await self._conclude("cancelled")
+        elif isinstance(reason, LeaseLost) or not self.has_output:
+            await self._leave(reason)
+        else:
+            await self._fail(reason)
+
+    async def _leave(self, reason: AntiphonError) -> None:
+        """End here without an outcome; the pending turn stays, or is somebody else's."""
+        self._run.ending = True
+        await self._close_publisher()
+        await self._release()
+        self._run.refuse(reason)
 
     async def _fail(self, error: AntiphonError) -> None:
         self._run.ending = True
         if not self._run.opened.done():
+            await self._close_publisher()
             await self._release()
+            await self._drop()
             self._run.refuse(error)
             return
         self._run.error = error
         await self._conclude("failed", error)
+
+    async def _drop(self) -> None:
+        """The turn ends without a response: its pending row goes, and its idempotency key is free again."""
+        if self._sessions is None or self._claim is None:
+            return
+        try:
+            await self._sessions.pending.drop(self._claim)
+        except AntiphonError as error:  # it is taken over when the claim has run out, and ends then
+            self._log.warning("pending_not_dropped", response=self._run.response_id, error=error.message)
+
+    async def _close_publisher(self) -> None:
+        if self._publisher is not None:
+            await self._publisher.close()
 
     async def _release(self) -> None:
         lease = self._resolved.lease
@@ -288,30 +410,82 @@ class Turn:
     async def _conclude(self, status: str, error: AntiphonError | None = None) -> None:
         """Store the turn, then say how it ended. Whoever leaves meanwhile cannot stop it."""
         self._run.ending = True
+        await self._close_publisher()
         if status not in ("completed", "incomplete"):
             self._accumulator.close_open("incomplete")
         response = self._terminal(status, error)
         try:
-            response = await self._commit(response)
+            response = await self._commit(response, self._resolved)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the client is owed an end
             self._run.error = fault if isinstance(fault, AntiphonError) else self._crashed(fault)
-            response = self._terminal("failed", self._run.error)
             await self._release()
-        self._run.say([_terminal_event(response)])
+            response = self._terminal("failed", self._run.error)
+            if self._claim is not None:
+                response = await self._store_failure(response)
+                if self._run.done:
+                    return
+        if self._run.keeps_context:
+            kept = [item for item in self._accumulator.items() if not is_cut_off_call(item.body)]
+            self._run.context = (*self._resolved.items, *kept)
+        self._run.say([terminal_event(response)])
         self._run.finish(response)
 
-    async def _commit(self, response: JsonObject) -> JsonObject:
+    async def _store_failure(self, response: JsonObject) -> JsonObject:
+        """Store that a pending turn failed, standing on nothing: what it stood on may be what is gone."""
+        bare = ResolvedTurn(tenant=self._resolved.tenant, family=self._resolved.family)
+        try:
+            return await self._commit(response, bare)
+        except AntiphonError as error:  # it was taken over: the outcome is somebody else's
+            self._run.refuse(error)
+        except Exception as error:  # noqa: BLE001 - a bug: the pending row stays and is taken over after this process
+            self._run.refuse(self._crashed(error))
+        return response
+
+    async def _commit(self, response: JsonObject, resolved: ResolvedTurn) -> JsonObject:
         if self._sessions is None:
             return response
         outcome = TurnOutcome(
             response=response,
             output=tuple(self._accumulator.items()),
             alias=self._request.model,
-            provider=self._provider,
+            provider=self._upstream,
             usage=self._end.usage if self._end else None,
+            trace=await self._traced(response),
+            claim=self._claim,
+            webhooks=self._webhooks_of(response) if self._webhooks_of else (),
         )
-        committed = await self._sessions.commit(self._resolved, outcome)
+        if self._claim is None:
+            committed = await self._sessions.commit(resolved, outcome)
+        else:
+            committed = await self._commit_at_last(self._sessions, resolved, outcome)
         return {**response, "created_at": committed.created_at}
+
+    async def _traced(self, response: JsonObject) -> object:
+        """The trace of the stream, if anybody was or could have been sent one; else it follows from the response."""
+        if not self._streamed and not self._run.was_followed:
+            return None
+        recorder = TraceRecorder()
+        events = self._run.events
+        for start in range(0, len(events), _TRACE_SLICE):
+            if start:
+                await asyncio.sleep(0)
+            recorder.feed(events[start : start + _TRACE_SLICE])
+        return recorder.trace(response)
+
+    async def _commit_at_last(
+        self, sessions: TenantSessions, resolved: ResolvedTurn, outcome: TurnOutcome
+    ) -> Committed:
+        """Commit, however long the store is out of reach: until then nobody is told how the turn ended."""
+        pause_s, longest_s = _COMMIT_PAUSES_S
+        while True:
+            try:
+                return await sessions.commit(resolved, outcome)
+            except StoreUnavailable as error:
+                self._log.warning("commit_delayed", response=self._run.response_id, error=error.message)
+                if self._run.broken_off is not None:
+                    raise self._run.broken_off from error
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
 
     def _terminal(self, status: str, error: AntiphonError | None) -> JsonObject:
         end = self._end
@@ -335,27 +509,3 @@ class Turn:
     def _error_body(self, error: AntiphonError) -> JsonObject:
         code = error.code if error.code in _TELLING_CODES else "server_error"
         return {"code": code, "message": f"{error.message} (request id: {self._request_id})"}
-
-
-def _is_stream(reply: UpstreamReply, *, asked_for: bool, upstream: str) -> bool:
-    """Whether the reply has to be read as a stream; some servers answer a stream request with one JSON body."""
-    kind = reply.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind == "text/event-stream":
-        return True
-    if kind in ("application/json", "text/json") or kind.endswith("+json"):
-        return False
-    if kind in ("", "text/plain", "application/octet-stream"):
-        return asked_for
-    raise UpstreamBroken(
-        f"Upstream '{upstream}' answered with content type '{kind}' instead of JSON or an event stream."
-    )
-
-
-def _terminal_event(response: JsonObject) -> LifecycleEvent:
-    match response["status"]:
-        case "completed":
-            return ResponseCompleted(response)
-        case "incomplete":
-            return ResponseIncomplete(response)
-        case _:
-            return ResponseFailed(response)

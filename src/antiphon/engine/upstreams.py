@@ -28,6 +28,7 @@ class Upstream:
         name: Unique; shown in headers, logs and errors.
         models: The models that it serves, if that is configured; None to ask it.
         base_url: For people; requests go through *transport*.
+        context_window: How many tokens its models take, input and output; None for what it lists for each of them.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Upstream:
         *,
         base_url: str = "",
         models: Sequence[str] | None = None,
+        context_window: int | None = None,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -45,6 +47,7 @@ class Upstream:
         self.transport = transport
         self.base_url = base_url
         self._configured = None if models is None else [_model(model) for model in models]
+        self._context_window = context_window
         self._clock = clock
         self._known: list[JsonObject] | None = self._configured
         self._cannot_list = False
@@ -60,6 +63,12 @@ class Upstream:
     def serves_any_model(self) -> bool:
         """Whether it was asked and cannot list its models."""
         return self._cannot_list
+
+    def context_window(self, model: str) -> int | None:
+        """How many tokens *model* takes, as it is configured or was listed last; None if nobody said."""
+        if self._context_window is not None:
+            return self._context_window
+        return next((known.get("context_window") for known in self.known_models if known["id"] == model), None)
 
     async def models(self, *, max_age_s: float) -> list[JsonObject]:
         """

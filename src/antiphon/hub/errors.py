@@ -11,15 +11,21 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   │   ├── UnsupportedParameter     400  unsupported_parameter
     │   │   ├── PreviousResponseNotFound 400  previous_response_not_found
     │   │   ├── NotContinuable           400  previous_response_not_continuable
+    │   │   ├── DuplicateItem            400
+    │   │   ├── InvalidEncryptedContent  400  invalid_encrypted_content
     │   │   └── ConversationLocked       400  conversation_locked          (retry helps)
     │   ├── Forbidden                    403
     │   ├── NotFound                     404
     │   │   ├── ResponseNotFound
     │   │   ├── ConversationNotFound
     │   │   ├── ItemNotFound
+    │   │   ├── PromptNotFound
     │   │   └── ModelNotFound                 model_not_found
     │   ├── MethodNotAllowed             405
     │   ├── PayloadTooLarge              413  request_too_large
+    │   ├── IdempotencyConflict          409  idempotency_conflict
+    │   ├── IdempotencyKeyReused         422  idempotency_key_reused
+    │   ├── TooManyRequests              429  rate_limit_exceeded          (retry helps)
     │   └── UnsupportedMediaType         415
     ├── UpstreamError                        the model server behind us failed
     │   ├── UpstreamUnreachable          502  upstream_unreachable         (retry helps)
@@ -28,6 +34,7 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   ├── UpstreamRateLimited          429  rate_limit_exceeded          (retry helps)
     │   ├── UpstreamAuthentication       502  upstream_authentication_failed
     │   ├── UpstreamRefused              400  (the upstream's own reason)
+    │   │   └── ContextLengthExceeded         context_length_exceeded
     │   ├── UpstreamLacksModel           404  model_not_found
     │   └── UpstreamBroken               502  upstream_broken
     └── GatewayError                         our own fault
@@ -49,11 +56,14 @@ __all__ = [
     "AntiphonError",
     "BaseErased",
     "ClientError",
+    "ContextLengthExceeded",
     "ConversationLocked",
     "ConversationNotFound",
+    "DuplicateItem",
     "Fault",
     "Forbidden",
     "GatewayError",
+    "InvalidEncryptedContent",
     "InvalidRequest",
     "ItemNotFound",
     "LeaseLost",
@@ -63,6 +73,7 @@ __all__ = [
     "NotFound",
     "PayloadTooLarge",
     "PreviousResponseNotFound",
+    "PromptNotFound",
     "ResponseNotFound",
     "ResponseTooLarge",
     "ShuttingDown",
@@ -70,6 +81,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreUnavailable",
     "StreamOrderViolation",
+    "TooManyRequests",
     "UnsupportedMediaType",
     "UnsupportedParameter",
     "UpstreamAuthentication",
@@ -174,6 +186,26 @@ class NotContinuable(InvalidRequest):
         )
 
 
+class InvalidEncryptedContent(InvalidRequest):
+    """A sealed text that was altered, cut, or not sealed here for this tenant. One answer for all of these."""
+
+    default_code = "invalid_encrypted_content"
+
+    def __init__(self, item_id: str | None = None) -> None:
+        subject = "The encrypted content" if item_id is None else f"The encrypted content for item {item_id}"
+        super().__init__(f"{subject} could not be verified.", param="input")
+
+
+class DuplicateItem(InvalidRequest):
+    """An item is in the request twice, or in the request and in what it stands on."""
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(
+            f"Duplicate item found with id {item_id}. Remove duplicate items from your input and try again.",
+            param="input",
+        )
+
+
 class ConversationLocked(InvalidRequest):
     """Another turn holds the conversation. Retrying in a few seconds helps."""
 
@@ -218,6 +250,13 @@ class ItemNotFound(NotFound):
     """No such item for this tenant, or not in the conversation that was named."""
 
 
+class PromptNotFound(NotFound):
+    """No such prompt for this tenant, or none of this version."""
+
+    def __init__(self, prompt_id: str) -> None:
+        super().__init__(f"Prompt with id '{prompt_id}' not found.")
+
+
 class ModelNotFound(NotFound):
     """No upstream serves this model."""
 
@@ -238,6 +277,35 @@ class PayloadTooLarge(ClientError):
 
     status = 413
     default_code = "request_too_large"
+
+
+class IdempotencyConflict(ClientError):
+    """The request of this idempotency key is being carried out elsewhere, or its answer was not kept."""
+
+    status = 409
+    default_code = "idempotency_conflict"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+
+
+class IdempotencyKeyReused(ClientError):
+    """The idempotency key was used for another request."""
+
+    status = 422
+    default_code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with another request. Use a new key for a new request.")
+
+
+class TooManyRequests(ClientError):
+    """A queue of the gateway's own is full. Trying again later helps."""
+
+    status = 429
+    type = "rate_limit_error"
+    default_code = "rate_limit_exceeded"
+    retryable = True
 
 
 class UnsupportedMediaType(ClientError):
@@ -296,6 +364,26 @@ class UpstreamRefused(UpstreamError):
 
     status = 400
     type = "invalid_request_error"
+
+
+class ContextLengthExceeded(UpstreamRefused):
+    """
+    The context is longer than the model's window. OpenAI's own words, whichever upstream refused.
+
+    Attributes:
+        limit_tokens: How many tokens of input there is room for; None where the upstream did not say.
+        needed_tokens: How many the request has; None likewise.
+    """
+
+    default_code = "context_length_exceeded"
+
+    def __init__(self, *, limit_tokens: int | None = None, needed_tokens: int | None = None) -> None:
+        super().__init__(
+            "Your input exceeds the context window of this model. Please adjust your input and try again.",
+            param="input",
+        )
+        self.limit_tokens = limit_tokens
+        self.needed_tokens = needed_tokens
 
 
 class UpstreamLacksModel(UpstreamError):

@@ -9,7 +9,7 @@ yields events of items and parts and closes with one :class:`ReplyEnd`; the even
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -46,6 +46,9 @@ __all__ = [
     "ResponseInProgress",
     "ResponseIncomplete",
     "ResponseQueued",
+    "body_of",
+    "event_of",
+    "terminal_event",
     "type_of",
 ]
 
@@ -285,3 +288,39 @@ def type_of(event: Event | OtherEvent) -> str:
     tag = event.__struct_config__.tag
     assert isinstance(tag, str)
     return tag
+
+
+def terminal_event(response: JsonObject) -> LifecycleEvent:
+    """The event that a stream ends with, by the status of its response."""
+    match response["status"]:
+        case "completed":
+            return ResponseCompleted(response)
+        case "incomplete":
+            return ResponseIncomplete(response)
+        case _:
+            return ResponseFailed(response)
+
+
+def body_of(event: Event | OtherEvent) -> JsonObject:
+    """An event as a JSON object, to be kept: its type, its fields and what is private to its provider."""
+    if isinstance(event, OtherEvent):
+        return {"type": event.type, **event.fields}
+    return cast(JsonObject, msgspec.to_builtins(event))
+
+
+def event_of(body: JsonObject) -> Event | OtherEvent:
+    """The event that :func:`body_of` was given."""
+    known = _BY_TYPE.get(body["type"])
+    if known is None:
+        return OtherEvent(body["type"], {name: value for name, value in body.items() if name != "type"})
+    return msgspec.convert(body, known)
+
+
+def _tagged(kind: type[Event]) -> dict[str, type[Event]]:
+    found = {tag: kind} if isinstance(tag := kind.__struct_config__.tag, str) else {}
+    for narrower in kind.__subclasses__():
+        found |= _tagged(narrower)
+    return found
+
+
+_BY_TYPE = {tag: kind for tag, kind in _tagged(Event).items() if tag.startswith("response.")}

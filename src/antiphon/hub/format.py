@@ -11,18 +11,23 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import Event, OtherEvent
 from antiphon.hub.items import JsonObject
+from antiphon.hub.library import ConversationDraft, LibraryFormat
 from antiphon.hub.turn import TurnRequest
 
-__all__ = ["ConversationDraft", "Format", "PageRequest", "StateFormat", "StreamEncoder"]
-
-
-class ConversationDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoded ``POST /v1/conversations``: full items as in :attr:`TurnRequest.input`, and metadata."""
-
-    items: tuple[JsonObject, ...] = ()
-    metadata: dict[str, str] = msgspec.field(default_factory=dict)
+__all__ = [
+    "ConversationDraft",
+    "CreateFrame",
+    "Format",
+    "PageRequest",
+    "RefusedFrame",
+    "RetrievalRequest",
+    "SocketFormat",
+    "StateFormat",
+    "StreamEncoder",
+]
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,28 +39,107 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     include: frozenset[str] = frozenset()
 
 
+class RetrievalRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Decoded query parameters of ``GET /v1/responses/{id}``.
+
+    Attributes:
+        starting_after: The sequence number of the last event that the client has; -1 for none.
+        include_obfuscation: Only if the client asks for it: what was sent before is sent again without.
+    """
+
+    include: frozenset[str] = frozenset()
+    stream: bool = False
+    starting_after: int = -1
+    include_obfuscation: bool = False
+
+
 class StreamEncoder(Protocol):
-    """Writes one stream. One instance per turn; the bytes of an event never change once written."""
+    """Writes one stream for one reader."""
 
     def encode(self, events: Iterable[Event | OtherEvent]) -> bytes:
         """Server-sent events, each with its sequence number; whole events only."""
         ...
 
+    def encode_each(self, events: Iterable[Event | OtherEvent]) -> list[bytes]:
+        """The JSON object of each event, as :meth:`encode` would write it."""
+        ...
 
-class Format(Protocol):
+
+class CreateFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A WebSocket's frame that asks for a turn.
+
+    Attributes:
+        stream_id: The lane; None for the one without a name.
+        generate: False if the turn only keeps its input.
+        body: As of ``POST /v1/responses``.
+    """
+
+    stream_id: str | None
+    generate: bool
+    body: JsonObject
+
+
+class RefusedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A WebSocket's frame that asks for nothing that can be done, with the frame that says so."""
+
+    answer: bytes
+
+
+class SocketFormat(Protocol):
+    """The frames of the API's WebSocket that are no events of a response."""
+
+    def decode_frame(self, frame: JsonObject) -> CreateFrame | RefusedFrame:
+        """What a client's frame asks for; its body is not looked at."""
+        ...
+
+    def encode_error(self, error: AntiphonError, stream_id: str | None = None) -> bytes:
+        """The frame that tells of an error; *stream_id* of the request that it belongs to."""
+        ...
+
+
+class Format(SocketFormat, Protocol):
     """A dialect that clients speak."""
 
-    def decode(self, body: JsonObject) -> TurnRequest:
+    def decode(self, body: JsonObject, *, generate: bool = True) -> TurnRequest:
         """
         Read a request, checked field by field.
+
+        Args:
+            generate: False for a turn that only keeps its input, which may be empty.
 
         Raises:
             InvalidRequest: Names the first field that is wrong, in the API's own order of checks.
         """
         ...
 
-    def stream_encoder(self, *, obfuscate: bool) -> StreamEncoder:
-        """A new encoder; *obfuscate* pads the deltas so that their length says little."""
+    def decode_compaction(self, body: JsonObject) -> TurnRequest:
+        """
+        Read ``POST /v1/responses/compact``.
+
+        Raises:
+            InvalidRequest: Names the first field that is wrong.
+        """
+        ...
+
+    def decode_count(self, body: JsonObject) -> TurnRequest:
+        """
+        Read ``POST /v1/responses/input_tokens``.
+
+        Raises:
+            InvalidRequest: Names the first field that is wrong.
+        """
+        ...
+
+    def stream_encoder(self, *, obfuscate: bool, start: int = 0) -> StreamEncoder:
+        """
+        A new encoder.
+
+        Args:
+            obfuscate: Pad the deltas so that their length says little. Without, the same events give the same bytes.
+            start: The sequence number of the first event that it will be given.
+        """
         ...
 
     def encode_response(self, response: JsonObject) -> bytes:
@@ -63,8 +147,8 @@ class Format(Protocol):
         ...
 
 
-class StateFormat(Protocol):
-    """The requests and answers of the API's state: responses' items and conversations."""
+class StateFormat(LibraryFormat, Protocol):
+    """The requests and answers of the API's state: responses' items, conversations, and the library of both."""
 
     def decode_conversation(self, body: JsonObject) -> ConversationDraft:
         """
@@ -104,13 +188,30 @@ class StateFormat(Protocol):
 
     def decode_include(self, query: Mapping[str, Sequence[str]]) -> frozenset[str]:
         """
-        Read the ``include`` of a retrieval; any other parameter is unknown.
+        Read the ``include`` of an item's retrieval; any other parameter is unknown.
 
         Raises:
             InvalidRequest: Names the first parameter that is wrong or unknown.
         """
         ...
 
+    def decode_retrieval(self, query: Mapping[str, Sequence[str]]) -> RetrievalRequest:
+        """
+        Read the query of a response's retrieval.
+
+        Raises:
+            InvalidRequest: Names the first parameter that is wrong or unknown, or that needs ``stream=true``.
+        """
+        ...
+
     def show_item(self, body: JsonObject, include: frozenset[str]) -> JsonObject:
         """An item as a list shows it: image URLs and other bulky fields only if *include* asks for them."""
+        ...
+
+    def schemas(self) -> Mapping[str, JsonObject]:
+        """
+        JSON Schemas of everything that this dialect reads and answers, by name, as components of an OpenAPI document.
+
+        Bodies and queries are generated from what the decoders check; a body's schema carries its ``examples``.
+        """
         ...

@@ -116,6 +116,10 @@ class IdFactory:
         """A conversation id in *family*."""
         return self._mint("conv", family)
 
+    def prompt(self, family: Family) -> str:
+        """A prompt id in *family*, which is the prompt's own."""
+        return self._mint("pmpt", family)
+
     def item(self, item_type: str, family: Family) -> ItemId:
         """An item id in *family* with the prefix of *item_type*."""
         return ItemId(self._mint(prefix_of_item(item_type), family))
@@ -123,6 +127,10 @@ class IdFactory:
     def call(self) -> str:
         """A ``call_id``: the token that ties a tool's output to its call, here and at the upstream."""
         return "call_" + self._random_bytes(12).hex()
+
+    def event(self) -> str:
+        """The id of a webhook's event; later ones sort behind earlier ones."""
+        return f"evt_{self.family()}{self._random_bytes(8).hex()}"
 
     def request(self) -> str:
         """A request id for ``x-request-id``."""

@@ -38,7 +38,7 @@ def opening_response(
         "object": "response",
         "created_at": created_at,
         "status": "in_progress",
-        "background": False,
+        "background": request.background,
         "completed_at": None,
     }
     if conversation_id is not None:
@@ -93,7 +93,7 @@ def compact(response: JsonObject) -> JsonObject:
     """What has to be stored of a response, without its output: :func:`expand` gives back the rest."""
     kept: JsonObject = {"v": _VERSION}
     names = tuple(response)
-    if names != _names(response.get("status"), conversation="conversation" in response):
+    if names != _names(response):
         kept["names"] = names
     default_of = _DEFAULTS.get
     for name, value in response.items():
@@ -111,13 +111,13 @@ def expand(compacted: JsonObject) -> JsonObject:
     """
     if compacted.get("v") != _VERSION:
         raise StoreCorrupt(f"A stored response has the unknown version {compacted.get('v')!r}.")
-    names = compacted.get("names") or _names(compacted.get("status"), conversation="conversation" in compacted)
+    names = compacted.get("names") or _names(compacted)
     return {name: compacted[name] if name in compacted else _default(name) for name in names}
 
 
 def _settings(request: TurnRequest, model: str) -> JsonObject:
-    """The fields behind ``completed_at``, in the order of the wire."""
-    return {
+    """The fields behind ``completed_at``, in the order of the wire; a prompt only if one was used."""
+    settings: JsonObject = {
         "error": None,
         "frequency_penalty": _or(request.frequency_penalty, 0.0),
         "incomplete_details": None,
@@ -148,6 +148,9 @@ def _settings(request: TurnRequest, model: str) -> JsonObject:
         "user": request.user,
         "metadata": request.metadata,
     }
+    if request.prompt is not None:
+        settings["prompt"] = request.prompt
+    return settings
 
 
 def _echoed(tool: JsonObject) -> JsonObject:
@@ -212,18 +215,20 @@ _DEFAULTS: JsonObject = {
 _SETTING_NAMES = tuple(_settings(TurnRequest(model=""), ""))
 
 
-def _names(status: object, *, conversation: bool) -> tuple[str, ...]:
-    """The names of the fields of a response in this status, in the order of the wire."""
-    return _NAMES[status in TERMINAL, conversation]
+def _names(response: JsonObject) -> tuple[str, ...]:
+    """The names of the fields of a response with this status and these optional fields, in the order of the wire."""
+    return _NAMES[response.get("status") in TERMINAL, "conversation" in response, "prompt" in response]
 
 
 _NAMES = {
-    (terminal, conversation): (
+    (terminal, conversation, prompt): (
         *("id", "object", "created_at", "status", "background", "completed_at"),
         *(("conversation",) if conversation else ()),
         *_SETTING_NAMES,
+        *(("prompt",) if prompt else ()),
         *(("billing",) if terminal else ()),
     )
     for terminal in (False, True)
     for conversation in (False, True)
+    for prompt in (False, True)
 }

@@ -27,8 +27,14 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
             with content parts). An item has an ``id`` only if the client sent one. ``item_reference`` items are kept
             as such until the sessions layer resolves them.
         conversation: The id alone, whichever form the client used.
+        generate: False for a turn that only keeps its input, so that a later one can continue from it (WebSocket only).
+        compacts: The turn's only output is a compaction item that stands for all of its context.
+        context_management: ``{"type": "compaction", "compact_threshold": ...}`` entries.
         text: ``{"format": {...}, "verbosity": ...}``, defaults filled in.
         reasoning: ``{"effort": ..., "summary": ..., ...}``; only what the client sent.
+        prompt: ``{"id", "version"?, "variables"?}`` of a stored prompt. It stands for nothing until
+            :func:`~antiphon.hub.prompt.apply_prompt` has filled in what it says; *model* may be empty until then.
+        given: With a prompt, the names of the fields that the client set itself; empty without.
         tools: As sent, with the API's defaults filled in (``description``, ``parameters``). ``strict`` is None where
             the client left it out: the response echoes the API's default, true, but an upstream that takes strictness
             at its word would refuse most schemas that were not written for it.
@@ -40,8 +46,13 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None = None
     previous_response_id: str | None = None
     conversation: str | None = None
+    prompt: JsonObject | None = None
+    given: frozenset[str] = frozenset()
     store: bool = True
+    background: bool = False
     stream: bool = False
+    generate: bool = True
+    compacts: bool = False
     include: frozenset[str] = frozenset()
     include_obfuscation: bool = True
     tools: tuple[JsonObject, ...] = ()
@@ -57,6 +68,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     text: JsonObject = msgspec.field(default_factory=lambda: {"format": {"type": "text"}, "verbosity": "medium"})
     reasoning: JsonObject = msgspec.field(default_factory=dict)
     truncation: str = "disabled"
+    context_management: tuple[JsonObject, ...] = ()
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     service_tier: str | None = None
     user: str | None = None
@@ -74,7 +86,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
         model: The upstream's own name of the model.
         account: The configured name of the upstream; private item data goes back only where it came from.
         items: The whole context, oldest first: history, then the turn's own input.
-        input_start: How many of *items* are history.
+        input_start: How many of *items* are history. Negative where the beginning of the input was left out as well,
+            so that ``index - input_start`` is an item's place in the client's input in every case.
         request: The client's settings.
         stream: Whether to ask for a stream. Independent of what the client gets.
     """

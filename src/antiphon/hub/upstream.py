@@ -8,7 +8,7 @@ carries. Both are chosen by the composition root and meet in the engine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -18,7 +18,7 @@ from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 
-__all__ = ["Provider", "ReplyDecoder", "ReplyEvent", "Transport", "UpstreamReply", "UpstreamRequest"]
+__all__ = ["Counts", "Provider", "ReplyDecoder", "ReplyEvent", "Transport", "UpstreamReply", "UpstreamRequest"]
 
 ReplyEvent = Event | OtherEvent | ReplyEnd
 
@@ -115,8 +115,33 @@ class Provider(Protocol):
         """
         Model objects ``{"id", "object": "model", "created", "owned_by"}`` of an answer to :meth:`list_models`.
 
+        Where the upstream says how many tokens a model takes, the object has ``context_window`` too.
+
         Raises:
             UpstreamBroken: The body is not a list of models.
+        """
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A provider that can have its upstream count the tokens of a call. Optional, beside :class:`Provider`."""
+
+    def count(self, call: ModelCall) -> UpstreamRequest | None:
+        """
+        The request whose answer says how many input tokens *call* has; None if this upstream cannot tell.
+
+        Raises:
+            UnsupportedParameter: See :meth:`Provider.encode`.
+        """
+        ...
+
+    def decode_count(self, body: bytes) -> int:
+        """
+        The number of an answer to :meth:`count`.
+
+        Raises:
+            UpstreamError: The body holds none.
         """
         ...
 

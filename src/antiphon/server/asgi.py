@@ -16,13 +16,22 @@ from antiphon.hub.format import StateFormat
 from antiphon.hub.principal import LOCAL
 from antiphon.server.body import BodyLimits, ClientDisconnected, Receive
 from antiphon.server.conversations import ConversationsEndpoints
+from antiphon.server.documentation import Documentation
 from antiphon.server.exchange import Exchange
 from antiphon.server.guard import Guard
+from antiphon.server.library import LibraryEndpoints
+from antiphon.server.library_table import library_operations
+from antiphon.server.prompts import PromptsEndpoints
 from antiphon.server.reply import Send
 from antiphon.server.responses import ResponsesEndpoints
 from antiphon.server.routes import Route, RouteTable
 from antiphon.server.service import ServiceEndpoints
 from antiphon.server.sse import StreamLimits
+from antiphon.server.table import operations
+from antiphon.server.transfer import TransferEndpoints
+from antiphon.server.webhooks import WebhooksEndpoints
+from antiphon.server.websocket import WebSocketEndpoint
+from antiphon.server.ws_lanes import SocketLimits
 
 __all__ = ["Edge"]
 
@@ -45,6 +54,7 @@ class Edge:
         guard: Guard | None = None,
         body_limits: BodyLimits | None = None,
         stream_limits: StreamLimits | None = None,
+        socket_limits: SocketLimits | None = None,
         on_startup: Callable[[], Awaitable[None]] | None = None,
         on_shutdown: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -54,7 +64,16 @@ class Edge:
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
         body_limits = body_limits or BodyLimits()
-        self.routes = RouteTable(_routes(gateway, state_format, body_limits, stream_limits or StreamLimits()))
+        stream_limits = stream_limits or StreamLimits()
+        routes = _routes(gateway, state_format, body_limits, stream_limits)
+        self.routes = RouteTable(Documentation(routes, state_format.schemas()).routes)
+        self._websocket = WebSocketEndpoint(
+            gateway,
+            guard=self._guard,
+            body_limits=body_limits,
+            limits=socket_limits or SocketLimits(),
+            max_lag_bytes=stream_limits.max_reader_lag_bytes,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -64,7 +83,7 @@ class Edge:
             case "lifespan":
                 await self._lifespan(receive, send)
             case "websocket":
-                await send({"type": "websocket.close", "code": 1008, "reason": "WebSocket is not supported yet."})
+                await self._websocket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send, request_id=self._gateway.ids.request(), principal=LOCAL)
@@ -117,17 +136,11 @@ def _routes(
     conversations = ConversationsEndpoints(gateway, state_format, body_limits=body_limits)
     service = ServiceEndpoints(gateway)
     return [
-        Route("POST", "/v1/responses", responses.create, "Run a turn"),
-        Route("GET", "/v1/responses/{}", responses.retrieve, "Retrieve a response"),
-        Route("DELETE", "/v1/responses/{}", responses.delete, "Delete a response"),
-        Route("GET", "/v1/responses/{}/input_items", responses.input_items, "List what the model saw"),
-        Route("POST", "/v1/conversations", conversations.create, "Create a conversation"),
-        Route("GET", "/v1/conversations/{}", conversations.retrieve, "Retrieve a conversation"),
-        Route("POST", "/v1/conversations/{}", conversations.update, "Update a conversation's metadata"),
-        Route("DELETE", "/v1/conversations/{}", conversations.delete, "Delete a conversation"),
-        Route("GET", "/v1/conversations/{}/items", conversations.items, "List a conversation's items"),
-        Route("GET", "/v1/models", service.models, "List the models"),
-        Route("GET", "/v1/models/{}", service.model, "Retrieve a model"),
-        Route("GET", "/livez", service.live, "Whether the process serves"),
-        Route("GET", "/readyz", service.ready, "Whether turns can be taken"),
+        *operations(responses, conversations, WebhooksEndpoints(gateway, state_format), service),
+        *library_operations(
+            LibraryEndpoints(gateway, state_format),
+            conversations,
+            TransferEndpoints(gateway, state_format, body_limits=body_limits),
+            PromptsEndpoints(gateway, state_format, body_limits=body_limits),
+        ),
     ]

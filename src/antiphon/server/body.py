@@ -20,8 +20,11 @@ __all__ = [
     "ClientDisconnected",
     "Malformed",
     "Receive",
+    "check_depth",
     "malformed_body",
     "malformed_request",
+    "parse_json",
+    "read_bytes",
     "read_json",
 ]
 
@@ -95,28 +98,34 @@ async def read_json(
         ClientDisconnected: The client has gone.
     """
     _check_type(headers)
-    body = await _read(headers, receive, limits)
+    body = await read_bytes(headers, receive, limits)
     if not body and empty is not None:
         return empty
+    return await parse_json(body, limits, malformed=malformed)
+
+
+async def parse_json(body: bytes, limits: BodyLimits, *, malformed: Malformed = malformed_request) -> JsonObject:
+    """
+    Bytes as a JSON object.
+
+    Raises:
+        InvalidRequest: Not valid JSON, not an object, or nested deeper than ``max_json_depth``.
+    """
     if len(body) > _PARSE_IN_THREAD_BYTES:
         return await asyncio.to_thread(_parse, body, limits, malformed)
     return _parse(body, limits, malformed)
 
 
-def _check_type(headers: Mapping[bytes, bytes]) -> None:
-    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    if encoding not in (b"", b"identity"):
-        raise UnsupportedMediaType(
-            f"Content-Encoding '{encoding.decode('latin-1')[:40]}' is not supported: send the body uncompressed."
-        )
-    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    if kind != b"application/json" and not kind.endswith(b"+json"):
-        raise UnsupportedMediaType(
-            f"Content-Type '{kind.decode('latin-1')[:80]}' is not supported: send application/json."
-        )
+async def read_bytes(headers: Mapping[bytes, bytes], receive: Receive, limits: BodyLimits) -> bytes:
+    """
+    The body as it came.
 
-
-async def _read(headers: Mapping[bytes, bytes], receive: Receive, limits: BodyLimits) -> bytes:
+    Raises:
+        PayloadTooLarge: Longer than ``max_body_bytes``.
+        UnsupportedMediaType: Compressed.
+        ClientDisconnected: The client has gone.
+    """
+    _check_encoding(headers)
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > limits.max_body_bytes:
         raise _too_large(limits)
@@ -135,6 +144,22 @@ async def _read(headers: Mapping[bytes, bytes], receive: Receive, limits: BodyLi
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def _check_encoding(headers: Mapping[bytes, bytes]) -> None:
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding not in (b"", b"identity"):
+        raise UnsupportedMediaType(
+            f"Content-Encoding '{encoding.decode('latin-1')[:40]}' is not supported: send the body uncompressed."
+        )
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
+    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not kind.endswith(b"+json"):
+        raise UnsupportedMediaType(
+            f"Content-Type '{kind.decode('latin-1')[:80]}' is not supported: send application/json."
+        )
+
+
 def _too_large(limits: BodyLimits) -> PayloadTooLarge:
     return PayloadTooLarge(f"The request body is larger than max_body_bytes ({limits.max_body_bytes} bytes).")
 
@@ -149,11 +174,17 @@ def _parse(body: bytes, limits: BodyLimits, malformed: Malformed) -> JsonObject:
             f"Invalid type for the request body: expected an object, but got {_NAMES[type(value)]} instead.",
             code="invalid_type",
         )
-    _check_depth(value, limits)
+    check_depth(value, limits)
     return value
 
 
-def _check_depth(value: JsonObject, limits: BodyLimits) -> None:
+def check_depth(value: JsonObject, limits: BodyLimits) -> None:
+    """
+    See whether a value is nested deeper than it may be.
+
+    Raises:
+        InvalidRequest: It is.
+    """
     level: list[Any] = [value]
     for _ in range(limits.max_json_depth):
         level = [

@@ -18,7 +18,6 @@ __all__ = ["Exchange"]
 
 # The API's own version, and ours: by the latter another gateway recognises this one.
 _VERSIONS = ((b"openai-version", b"2020-10-01"), (b"x-antiphon-version", VERSION.encode()))
-_JSON = (b"content-type", b"application/json")
 
 
 class Exchange:
@@ -73,10 +72,12 @@ class Exchange:
         self.answered = True
         await send_json(self.send, value, (*self.closing(), *headers), status=status)
 
-    async def answer_bytes(self, body: bytes, headers: Headers = ()) -> None:
-        """Answer with a JSON value that is encoded already."""
+    async def answer_bytes(
+        self, body: bytes, headers: Headers = (), *, media_type: bytes = b"application/json"
+    ) -> None:
+        """Answer with bytes: a JSON value that is encoded already, or what *media_type* says."""
         self.answered = True
-        await send_body(self.send, body, (_JSON, *self.closing(), *headers))
+        await send_body(self.send, body, ((b"content-type", media_type), *self.closing(), *headers))
 
     async def answer_error(self, error: AntiphonError, headers: Headers = ()) -> None:
         """Answer with an error."""

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from antiphon.engine.gateway import Gateway
+from antiphon.engine.plan import TurnOptions
 from antiphon.engine.run import Run, RunFacts
-from antiphon.hub.format import StateFormat
+from antiphon.hub.errors import AntiphonError, GatewayError, InvalidRequest
+from antiphon.hub.format import RetrievalRequest, StateFormat
+from antiphon.hub.items import JsonObject
+from antiphon.hub.turn import OnDisconnect
 from antiphon.server.body import BodyLimits
 from antiphon.server.exchange import Exchange
 from antiphon.server.lists import list_body
+from antiphon.server.once import created_once
 from antiphon.server.sse import StreamLimits, Watch, write_stream
+from antiphon.sessions.keys import KeyedRequest
+from antiphon.sessions.work import Settle
 
-__all__ = ["ResponsesEndpoints"]
+__all__ = ["ResponsesEndpoints", "facts_headers", "turn_options", "wants_obfuscation"]
+
+_WAIT = b"x-antiphon-conversation-wait-ms"
+_MAX_WAIT_MS = 60_000
+_TOKEN_COUNT = b"x-antiphon-token-count"
+_ON_DISCONNECT = b"x-antiphon-on-disconnect"
 
 _MAX_HEADER_CHARS = 1024
 
 
 class ResponsesEndpoints:
-    """Create, retrieve, delete, and list the input of responses."""
+    """Create, retrieve, cancel, delete, and list the input of responses."""
 
     def __init__(
         self, gateway: Gateway, state_format: StateFormat, *, body_limits: BodyLimits, stream_limits: StreamLimits
@@ -31,58 +43,105 @@ class ResponsesEndpoints:
     async def create(self, exchange: Exchange) -> None:
         """``POST /v1/responses``, as JSON or as a stream."""
         body = await exchange.read_json(self._body_limits)
-        stream = body.get("stream") is True
-        run = await self._gateway.begin(
-            body,
-            exchange.principal,
-            encode=self._encoder(body) if stream else None,
-            request_id=exchange.request_id,
-            received_at=exchange.received_at,
-        )
+        begun = await self._gateway.begin(body, exchange.principal, turn_options(exchange, body))
+        run = begun.run
+        run.enter()
         watch = Watch(exchange.receive)
-        left = True
+        if begun.replayed:
+            exchange.extra.append((b"idempotent-replayed", b"true"))
         try:
-            await (self._answer_stream(exchange, run, watch) if stream else self._answer_json(exchange, run, watch))
-            left = watch.has_gone
+            if body.get("stream") is True:
+                await self._answer_stream(exchange, run, watch, obfuscate=wants_obfuscation(body, run))
+            elif run.background:
+                await self._answer_queued(exchange, run)
+            else:
+                await self._answer_json(exchange, run, watch)
         finally:
             # A server may also say that the client has gone by cancelling us, or by an error when we write.
             watch.close()
-            if left:
-                self._gateway.reader_left(run)
+            run.leave()
+            self._gateway.turns.reader_left(run)
 
-    def _encoder(self, body: dict[str, Any]) -> Any:
-        options = body.get("stream_options") or {}
-        return self._gateway.format.stream_encoder(obfuscate=options.get("include_obfuscation") is not False).encode
-
-    async def _answer_stream(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
+    async def _answer_stream(
+        self, exchange: Exchange, run: Run, watch: Watch, *, obfuscate: bool, start: int = 0
+    ) -> None:
         if await watch.outlast(run.opened):
             run.opened.result()
             exchange.answered = True
-            headers = (*exchange.closing(), *_facts(run.facts))
-            await write_stream(run, exchange.send, watch, headers, self._stream_limits)
+            headers = (*exchange.closing(), *facts_headers(run.facts))
+            encoder = self._gateway.format.stream_encoder(obfuscate=obfuscate, start=start)
+            await write_stream(
+                run,
+                encoder,
+                send=exchange.send,
+                watch=watch,
+                headers=headers,
+                limits=self._stream_limits,
+                start=start,
+            )
 
-    async def _answer_json(self, exchange: Exchange, run: Run[bytes], watch: Watch) -> None:
+    async def _answer_queued(self, exchange: Exchange, run: Run) -> None:
+        response = await run.first_response()
+        await exchange.answer_bytes(self._gateway.format.encode_response(response), facts_headers(run.facts))
+
+    async def _answer_json(self, exchange: Exchange, run: Run, watch: Watch) -> None:
         if not await watch.outlast(run.finished):
             return
         response = run.finished.result()
-        headers = _facts(run.facts)
-        if run.error is not None:
+        headers = facts_headers(run.facts)
+        error = run.error or _failure(response)
+        if error is not None:
             headers.append((b"x-antiphon-response-id", run.response_id.encode()))
-            await exchange.answer_error(run.error, headers)
+            await exchange.answer_error(error, headers)
         else:
             await exchange.answer_bytes(self._gateway.format.encode_response(response), headers)
 
     async def retrieve(self, exchange: Exchange) -> None:
-        """``GET /v1/responses/{id}``."""
+        """``GET /v1/responses/{id}``, as JSON, or its stream from any event on."""
         response = await self._gateway.retrieve(exchange.params[0], exchange.principal)
-        include = self._state_format.decode_include(exchange.query)
-        output = [self._state_format.show_item(item, include) for item in response["output"]]
+        wanted = self._state_format.decode_retrieval(exchange.query)
+        if wanted.stream:
+            await self._answer_followed(exchange, wanted)
+            return
+        output = [self._state_format.show_item(item, wanted.include) for item in response["output"]]
         await exchange.answer_bytes(self._gateway.format.encode_response({**response, "output": output}))
+
+    async def _answer_followed(self, exchange: Exchange, wanted: RetrievalRequest) -> None:
+        run = await self._gateway.run_of(exchange.params[0], exchange.principal)
+        watch = Watch(exchange.receive)
+        try:
+            await self._answer_stream(
+                exchange, run, watch, obfuscate=wanted.include_obfuscation, start=wanted.starting_after + 1
+            )
+        finally:
+            watch.close()
+            self._gateway.turns.reader_left(run)
+
+    async def cancel(self, exchange: Exchange) -> None:
+        """``POST /v1/responses/{id}/cancel``."""
+        exchange.refuse_query()
+        response = await self._gateway.cancel(exchange.params[0], exchange.principal)
+        await exchange.answer_bytes(self._gateway.format.encode_response(response))
+
+    async def compact(self, exchange: Exchange) -> None:
+        """``POST /v1/responses/compact``."""
+        body = await exchange.read_json(self._body_limits)
+
+        async def create(settle: Settle | None) -> JsonObject:
+            return await self._gateway.compact(body, exchange.principal, settle=settle)
+
+        await exchange.answer(await created_once(exchange, self._gateway.library, body, create))
+
+    async def input_tokens(self, exchange: Exchange) -> None:
+        """``POST /v1/responses/input_tokens``."""
+        count = await self._gateway.count_input(await exchange.read_json(self._body_limits), exchange.principal)
+        body = {"object": "response.input_tokens", "input_tokens": count.tokens}
+        await exchange.answer(body, ((_TOKEN_COUNT, b"exact" if count.exact else b"estimate"),))
 
     async def delete(self, exchange: Exchange) -> None:
         """``DELETE /v1/responses/{id}``."""
-        exchange.refuse_query()
-        await exchange.answer(await self._gateway.delete(exchange.params[0], exchange.principal))
+        cascade = self._state_format.decode_cascade(exchange.query)
+        await exchange.answer(await self._gateway.delete(exchange.params[0], exchange.principal, cascade=cascade))
 
     async def input_items(self, exchange: Exchange) -> None:
         """``GET /v1/responses/{id}/input_items``."""
@@ -91,8 +150,66 @@ class ResponsesEndpoints:
         await exchange.answer(list_body(listed, page, self._state_format))
 
 
-def _facts(facts: RunFacts) -> list[tuple[bytes, bytes]]:
+def turn_options(exchange: Exchange, body: JsonObject) -> TurnOptions:
+    """
+    What a request's headers say about its turn.
+
+    Raises:
+        InvalidRequest: A header of ours is malformed; names it.
+    """
+    key = exchange.headers.get(b"idempotency-key")
+    return TurnOptions(
+        request_id=exchange.request_id,
+        received_at=exchange.received_at,
+        conversation_wait_s=_conversation_wait_s(exchange.headers),
+        on_disconnect=_on_disconnect(exchange.headers),
+        key=None if key is None else KeyedRequest(key.decode("latin-1"), f"{exchange.method} {exchange.path}", body),
+    )
+
+
+def _conversation_wait_s(headers: Mapping[bytes, bytes]) -> float:
+    value = headers.get(_WAIT)
+    if value is None:
+        return 0.0
+    if not value.isdigit() or int(value) > _MAX_WAIT_MS:
+        raise InvalidRequest(
+            f"Invalid '{_WAIT.decode()}': expected milliseconds, 0 to {_MAX_WAIT_MS}.", param=_WAIT.decode()
+        )
+    return int(value) / 1000
+
+
+def _on_disconnect(headers: Mapping[bytes, bytes]) -> OnDisconnect | None:
+    match headers.get(_ON_DISCONNECT):
+        case None:
+            return None
+        case b"cancel":
+            return "cancel"
+        case b"continue":
+            return "continue"
+    raise InvalidRequest(
+        f"Invalid '{_ON_DISCONNECT.decode()}': supported values are 'cancel' and 'continue'.",
+        param=_ON_DISCONNECT.decode(),
+    )
+
+
+def wants_obfuscation(body: JsonObject, run: Run) -> bool:
+    """Deltas are padded unless the client says no; those of background responses never are."""
+    return not run.background and (body.get("stream_options") or {}).get("include_obfuscation") is not False
+
+
+def _failure(response: JsonObject) -> AntiphonError | None:
+    """The error of a failed turn whose own error is not known any more: it was carried out earlier, or elsewhere."""
+    error = response["error"] if response["status"] == "failed" else None
+    return None if error is None else GatewayError(error["message"], code=error["code"])
+
+
+def facts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
+    """What the answer's headers tell about a turn; nothing about one that was carried out elsewhere."""
+    if not facts.alias:
+        return []
     history = f"items={facts.replayed}; source={facts.source}; left_out={facts.left_out}"
+    if facts.truncated:
+        history += f"; truncated={facts.truncated}"
     headers = [
         (b"x-antiphon-history", history.encode()),
         (b"x-antiphon-upstream", _header(facts.upstream)),

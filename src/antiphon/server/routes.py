@@ -1,47 +1,107 @@
 """
-Routes: a table of method, path and handler.
+Routes: a table of method, path, handler and what the published documentation says of them.
 
-A path is matched segment by segment; ``{}`` matches one segment, which is handed over as it came. A route that is not
-in the table does not exist.
+A path is matched segment by segment; ``{name}`` matches one segment, which is handed over as it came. A route that is
+not in the table does not exist, and one that is not documented cannot be put into it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
 from urllib.parse import unquote
 
-import msgspec
-
-from antiphon.hub.errors import MethodNotAllowed, NotFound
+from antiphon.hub.errors import AntiphonError, MethodNotAllowed, NotFound
 from antiphon.server.exchange import Exchange
 
-__all__ = ["Handler", "Route", "RouteTable"]
+__all__ = ["Handler", "Route", "RouteTable", "Tag"]
 
 Handler = Callable[[Exchange], Awaitable[None]]
+Tag = Literal["Responses", "Conversations", "Prompts", "Webhooks", "Models", "Service"]
+
+_PATH = re.compile(r"(/(?:[a-z0-9_.]+|\{[a-z_]+\}))+")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
-class Route(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Route:
     """
-    One operation.
+    One operation, with its documentation.
+
+    The names of *body*, *query*, *answer* and *events* are those of
+    :meth:`~antiphon.hub.format.StateFormat.schemas`; a name that is not among them stops the server from starting.
 
     Attributes:
-        path: With ``{}`` for each placeholder.
-        summary: What it does, for documentation.
+        path: With a name in braces for each placeholder: ``/v1/responses/{response_id}``.
+        summary: What it does, in a few words.
+        name: The operation's id in the published document; OpenAI's own where it has the operation.
+        tag: The chapter that it stands in.
+        answer: The schema of the body when it succeeds.
+        extension: Whether OpenAI's API lacks it.
+        body: The schema of the request's body; None if there is none.
+        body_media_type: What the body is written in.
+        optional_body: Whether an empty body stands for an empty object.
+        query: The object schema whose members are the query's parameters; None if every parameter is refused.
+        events: The schema of an event where the answer may also be a stream.
+        media_type: Of the answer's body when it succeeds.
+        idempotent: Whether an ``Idempotency-Key`` is honoured.
+        request_headers: The headers that mean something to it besides that key; ``server/headers.py`` says what.
+        answer_headers: The headers that it answers besides those of every operation; likewise.
+        errors: What it can raise besides the errors that every operation has.
+        details: More sentences, where the summary leaves questions.
     """
 
-    method: str
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     handler: Handler
     summary: str
+    _: KW_ONLY
+    name: str
+    tag: Tag
+    answer: str
+    extension: bool
+    body: str | None = None
+    body_media_type: str = "application/json"
+    optional_body: bool = False
+    query: str | None = None
+    events: str | None = None
+    media_type: str = "application/json"
+    idempotent: bool = False
+    request_headers: tuple[str, ...] = ()
+    answer_headers: tuple[str, ...] = ()
+    errors: tuple[type[AntiphonError], ...] = ()
+    details: str = ""
+
+    def __post_init__(self) -> None:
+        if not _PATH.fullmatch(self.path):
+            raise ValueError(f"Route {self.path}: a placeholder needs a name, as in '/v1/responses/{{response_id}}'.")
+        if not (self.summary and self.name and self.answer):
+            raise ValueError(f"Route {self.method} {self.path}: a summary, a name and an answer are needed.")
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Their names, in the order of the path."""
+        return tuple(_PLACEHOLDER.findall(self.path))
 
 
 class RouteTable:
-    """All routes of a server, found by method and path."""
+    """
+    All routes of a server, found by method and path.
+
+    Raises:
+        ValueError: Two routes of one name, or of one method and path.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
-        self._fixed = {(route.method, route.path): route for route in routes if "{}" not in route.path}
-        self._patterns = [(tuple(route.path.split("/")), route) for route in routes if "{}" in route.path]
+        self._fixed: dict[tuple[str, str], Route] = {
+            (route.method, route.path): route for route in routes if not route.placeholders
+        }
+        self._patterns = [(_pattern(route), route) for route in routes if route.placeholders]
+        _refuse_twins([route.name for route in routes])
+        _refuse_twins([f"{route.method} {_PLACEHOLDER.sub('{}', route.path)}" for route in routes])
 
     def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
         """
@@ -71,12 +131,23 @@ class RouteTable:
         return NotFound(f"Invalid URL ({method} {shown})")
 
 
-def _match(pattern: Sequence[str], segments: Sequence[str]) -> tuple[str, ...] | None:
+def _pattern(route: Route) -> tuple[str | None, ...]:
+    """The path's segments, None for a placeholder."""
+    return tuple(None if segment.startswith("{") else segment for segment in route.path.split("/"))
+
+
+def _refuse_twins(keys: Sequence[str]) -> None:
+    twins = {key for key in keys if keys.count(key) > 1}
+    if twins:
+        raise ValueError(f"Routes that are there twice: {', '.join(sorted(twins))}.")
+
+
+def _match(pattern: Sequence[str | None], segments: Sequence[str]) -> tuple[str, ...] | None:
     if len(pattern) != len(segments):
         return None
     params = []
     for expected, segment in zip(pattern, segments, strict=True):
-        if expected == "{}":
+        if expected is None:
             if not segment:
                 return None
             params.append(unquote(segment))

@@ -1,5 +1,5 @@
 """
-The SSE writer: follows a run and writes what it says.
+The SSE writer: follows a run, encodes what it says and writes it.
 
 Every body chunk holds whole events (a public conformance runner loses events that are cut), and whatever has gathered
 since the last write goes out as one chunk. A reader that cannot keep up is dropped; the turn does not wait for it.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from antiphon.engine.run import Reader, Run
+from antiphon.hub.format import StreamEncoder
 from antiphon.server.body import Receive
 from antiphon.server.reply import Headers, Send
 
@@ -107,22 +108,34 @@ async def _disconnected(receive: Receive) -> None:
         message = await receive()
 
 
-async def write_stream(run: Run[bytes], send: Send, watch: Watch, headers: Headers, limits: StreamLimits) -> bool:
+async def write_stream(
+    run: Run,
+    encoder: StreamEncoder,
+    *,
+    send: Send,
+    watch: Watch,
+    headers: Headers,
+    limits: StreamLimits,
+    start: int = 0,
+) -> bool:
     """
     Write a run to its end.
 
+    Args:
+        encoder: Begins with event number *start*.
+
     Returns:
-        Whether the client was told everything. False if it has gone or was too slow.
+        Whether the client was told everything. False if it has gone or was too slow, or if the run was broken off.
     """
-    reader = run.reader()
+    reader = run.reader(start)
     ticker = _Ticker(reader, limits.keep_alive_s)
     watch.on_gone(reader.wake)
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *headers]})
         while not watch.has_gone:
-            chunk = b"".join(reader.take())
+            chunk = encoder.encode(reader.take())
             at_end = reader.at_end
-            if at_end and limits.done_sentinel:
+            if at_end and limits.done_sentinel and run.has_ended_well:
                 chunk += _DONE
             elif not chunk and ticker.due():
                 chunk = _KEEP_ALIVE
@@ -130,7 +143,7 @@ async def write_stream(run: Run[bytes], send: Send, watch: Watch, headers: Heade
                 await send({"type": "http.response.body", "body": chunk, "more_body": not at_end})
                 ticker.wrote()
             if at_end:
-                return True
+                return run.has_ended_well
             if len(chunk) > limits.max_reader_lag_bytes:
                 return False
             await reader.wait()
@@ -143,7 +156,7 @@ async def write_stream(run: Run[bytes], send: Send, watch: Watch, headers: Heade
 class _Ticker:
     """Wakes a reader after a silence. One timer for each stream, armed anew only when it has fired."""
 
-    def __init__(self, reader: Reader[bytes], every_s: float) -> None:
+    def __init__(self, reader: Reader, every_s: float) -> None:
         self._reader = reader
         self._every_s = every_s
         self._loop = asyncio.get_running_loop()

@@ -18,7 +18,9 @@ from antiphon.hub.ids import Family, TenantId
 
 __all__ = ["Codec", "Place", "PlainCodec", "Table"]
 
-Table = Literal["items", "responses", "conversations"]
+Table = Literal[
+    "items", "responses", "traces", "conversations", "prompts", "pending", "stream_events", "idempotency", "deliveries"
+]
 
 _PLAIN = b"\x00"
 

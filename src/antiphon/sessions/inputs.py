@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from antiphon.hub.errors import InvalidRequest, ItemNotFound
+from antiphon.hub.errors import DuplicateItem, ItemNotFound
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import Item, JsonObject
 from antiphon.sessions.payloads import Payloads
@@ -60,7 +60,7 @@ async def resolve_input(
 
     Raises:
         ItemNotFound: A reference to an item that this tenant does not have.
-        InvalidRequest: The history has the item already.
+        DuplicateItem: The history has the item already.
     """
     known = [body["id"] for body in bodies if "id" in body]
     if not known:
@@ -109,10 +109,7 @@ def _refuse_duplicates(found: Mapping[str, StoredItem], history: Iterable[Item])
         return
     for item in history:
         if item.id in found:
-            raise InvalidRequest(
-                f"Duplicate item found with id {item.id}. Remove duplicate items from your input and try again.",
-                param="input",
-            )
+            raise DuplicateItem(item.id)
 
 
 def _resolve_one(

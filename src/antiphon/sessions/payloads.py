@@ -63,6 +63,54 @@ class Payloads:
         value = self._codec.decode(payload, self._place("responses", response_id))
         return expand(cast(JsonObject, value))
 
+    def trace(self, trace: object, response_id: str) -> bytes:
+        """The payload of a response's trace."""
+        return self._codec.encode(trace, self._place("traces", response_id))
+
+    def open_trace(self, payload: bytes, response_id: str) -> object:
+        """A stored trace."""
+        return self._codec.decode(payload, self._place("traces", response_id))
+
+    def pending(self, turn: JsonObject, response_id: str) -> bytes:
+        """The payload of a pending turn."""
+        return self._codec.encode(turn, self._place("pending", response_id))
+
+    def open_pending(self, payload: bytes, response_id: str) -> JsonObject:
+        """A pending turn."""
+        return cast(JsonObject, self._codec.decode(payload, self._place("pending", response_id)))
+
+    def events(self, events: list[JsonObject], response_id: str) -> bytes:
+        """The payload of a group of events."""
+        return self._codec.encode(events, self._place("stream_events", response_id))
+
+    def open_events(self, payload: bytes, response_id: str) -> list[JsonObject]:
+        """A group of events."""
+        return cast(list[JsonObject], self._codec.decode(payload, self._place("stream_events", response_id)))
+
+    def answer(self, answer: JsonObject, key: bytes) -> bytes:
+        """The payload of an idempotent request's answer; *key* is the hash that it is kept under."""
+        return self._codec.encode(answer, self._place("idempotency", key.hex()))
+
+    def open_answer(self, payload: bytes, key: bytes) -> JsonObject:
+        """A stored answer."""
+        return cast(JsonObject, self._codec.decode(payload, self._place("idempotency", key.hex())))
+
+    def prompt(self, prompt: JsonObject, prompt_id: str) -> bytes:
+        """The payload of a version of a prompt."""
+        return self._codec.encode(prompt, self._place("prompts", prompt_id))
+
+    def open_prompt(self, payload: bytes, prompt_id: str) -> JsonObject:
+        """A version of a prompt."""
+        return cast(JsonObject, self._codec.decode(payload, self._place("prompts", prompt_id)))
+
+    def webhook(self, webhook: JsonObject, delivery_id: str) -> bytes:
+        """The payload of a delivery."""
+        return self._codec.encode(webhook, self._place("deliveries", delivery_id))
+
+    def open_webhook(self, payload: bytes, delivery_id: str) -> JsonObject:
+        """A stored webhook."""
+        return cast(JsonObject, self._codec.decode(payload, self._place("deliveries", delivery_id)))
+
     def metadata(self, metadata: dict[str, str], conversation_id: str) -> bytes:
         """The payload of a conversation."""
         return self._codec.encode(metadata, self._place("conversations", conversation_id))

@@ -18,6 +18,7 @@ from antiphon.hub.usage import Usage
 
 __all__ = [
     "CONTINUABLE",
+    "Claim",
     "Committed",
     "Conversation",
     "Entry",
@@ -26,6 +27,7 @@ __all__ = [
     "ItemPage",
     "Lease",
     "NewConversation",
+    "NewDelivery",
     "NewItem",
     "NewTurn",
     "Page",
@@ -117,6 +119,29 @@ class Lease(Record, frozen=True, kw_only=True):
     epoch: int
 
 
+class Claim(Record, frozen=True, kw_only=True):
+    """
+    The right to work on a pending turn.
+
+    Attributes:
+        holder: The process that works on it.
+        epoch: Fencing number: grows whenever the turn changes hands; what is written under an older one is refused.
+    """
+
+    response_id: str
+    holder: str
+    epoch: int
+
+
+class NewDelivery(Record, frozen=True, kw_only=True):
+    """A webhook that has to be delivered. *payload* holds everything about it; the store only keeps its time."""
+
+    id: str
+    response_id: str
+    created_at: int
+    payload: bytes
+
+
 class NewTurn(Record, frozen=True, kw_only=True):
     """
     A finished turn, to be committed whole or not at all.
@@ -130,14 +155,21 @@ class NewTurn(Record, frozen=True, kw_only=True):
         entries: The turn's own input, then its output.
         output_index: How many of *entries* are input.
         payload: The response without its output.
+        trace: Where its stream was cut, for :mod:`antiphon.streams.trace`.
         expires_at: Seconds since the epoch, or None for ever.
+        ephemeral: Kept for a short while for those who poll it: nothing may stand on it.
+        terms: What it is found by in lists.
+        claim: Given for a pending turn, whose row it replaces.
+        deliveries: Webhooks that tell of it.
     """
 
     response_id: str
     family: Family
     attach: Head | None
     lease: Lease | None = None
+    claim: Claim | None = None
     aside: bool = False
+    ephemeral: bool = False
     entries: tuple[Entry, ...] = ()
     output_index: int = 0
     previous_response_id: str | None = None
@@ -151,6 +183,9 @@ class NewTurn(Record, frozen=True, kw_only=True):
     usage: Usage | None = None
     expires_at: int | None = None
     payload: bytes
+    trace: bytes = b""
+    terms: tuple[bytes, ...] = ()
+    deliveries: tuple[NewDelivery, ...] = ()
 
 
 class Committed(Record, frozen=True, kw_only=True):
@@ -182,6 +217,7 @@ class StoredSession(Record, frozen=True, kw_only=True):
         metadata: Always empty towards a store: titles and metadata are inside *payload*, which only the sessions layer
             can open.
         payload: The response without its output, as the codec wrote it.
+        ephemeral: See :class:`NewTurn`.
     """
 
     response_id: str
@@ -200,6 +236,7 @@ class StoredSession(Record, frozen=True, kw_only=True):
     usage: Usage | None = None
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
     payload: bytes = b""
+    ephemeral: bool = False
     family: Family = Family("")
     head: Head | None = None
     first_position: int = 0
@@ -213,6 +250,7 @@ class ResponseHead(Record, frozen=True, kw_only=True):
     head: Head
     status: Status
     conversation_id: str | None
+    ephemeral: bool = False
 
 
 class History(Record, frozen=True, kw_only=True):
@@ -232,16 +270,24 @@ class History(Record, frozen=True, kw_only=True):
     items: tuple[StoredItem, ...] = ()
     conversation_id: str | None = None
     last_created_at: int = 0
+    ephemeral: bool = False
 
 
 class NewConversation(Record, frozen=True, kw_only=True):
-    """A conversation to be created, with its first items. *payload* holds the metadata."""
+    """
+    A conversation to be created, with its first items.
+
+    Attributes:
+        payload: Holds the metadata.
+        terms: What it is found by in lists.
+    """
 
     id: str
     family: Family
     created_at: int
     payload: bytes
     entries: tuple[Entry, ...] = ()
+    terms: tuple[bytes, ...] = ()
 
 
 class Conversation(Record, frozen=True, kw_only=True):

@@ -25,12 +25,13 @@ from antiphon.sessions.cache import CachedHistory, HistoryCache
 from antiphon.sessions.inputs import InputItem, in_slices, mint_input, resolve_input
 from antiphon.sessions.pairing import check_pairing
 from antiphon.sessions.payloads import Payloads
+from antiphon.sessions.pending import PendingTurn
 from antiphon.sessions.records import CONTINUABLE, Head, History, Lease, StoredItem
 from antiphon.sessions.store import TenantStore
 
 __all__ = ["ResolvedTurn", "Resolver", "Source", "resolve_stateless"]
 
-Source = Literal["none", "previous_response_id", "conversation"]
+Source = Literal["none", "previous_response_id", "conversation", "connection"]
 
 
 class ResolvedTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,47 @@ class Resolver:
         check_pairing(turn.items)
         return turn
 
+    async def resume(self, pending: PendingTurn, *, lease: Lease | None) -> ResolvedTurn:
+        """
+        Find again what a pending turn stands on. Its input keeps the ids that were given out.
+
+        Raises:
+            As :meth:`resolve`.
+        """
+        turn = await self._stand(pending.request, lease)
+        turn = msgspec.structs.replace(turn, family=pending.family, input=pending.input)
+        check_pairing(turn.items)
+        return turn
+
+    async def resolve_after(self, context: Sequence[Item], request: TurnRequest) -> ResolvedTurn:
+        """
+        Let a turn continue from a context that the store does not have: a connection's own.
+
+        A turn that is to be stored takes the context in as its own input; what of it is stored already is referred to.
+
+        Raises:
+            ItemNotFound: An item reference is unknown to this tenant.
+            InvalidRequest: A duplicate item, or a tool call without its output.
+        """
+        family = self._ids.family()
+        own = await resolve_input(
+            request.input, history=context, store=self._store, payloads=self._payloads, ids=self._ids, family=family
+        )
+        turn = ResolvedTurn(
+            tenant=self._tenant,
+            family=family,
+            source="connection",
+            source_id=request.previous_response_id,
+            history=tuple(context),
+            input=own,
+        )
+        check_pairing(turn.items)
+        if not request.store:
+            return turn
+        found = await self._store.find_items([item.id for item in context])
+        taken_in = [InputItem(item, stored=item.id in found) for item in context]
+        return msgspec.structs.replace(turn, history=(), input=(*taken_in, *own))
+
     async def _stand(self, request: TurnRequest, lease: Lease | None) -> ResolvedTurn:
         source: Source
         if request.previous_response_id is not None:
@@ -133,13 +175,13 @@ class Resolver:
         cached = self._cache.get(self._tenant, response_id)
         if cached is not None:
             head = await self._store.read_head(response_id)
-            if head is None:
+            if head is None or head.ephemeral:
                 self._cache.drop(self._tenant, response_id)
                 raise PreviousResponseNotFound(response_id)
             if head.head == cached.head and head.status in CONTINUABLE:
                 return _Base(family=head.family, cached=cached)
         history = await self._store.read_history_after(response_id)
-        if history is None:
+        if history is None or history.ephemeral:
             raise PreviousResponseNotFound(response_id)
         if history.status not in CONTINUABLE:
             raise NotContinuable(response_id, history.status)

@@ -7,27 +7,35 @@ The only place that knows both what an item says and where it is kept. Everythin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import msgspec
 
-from antiphon.hub.errors import ConversationNotFound, ItemNotFound, ResponseNotFound
-from antiphon.hub.format import ConversationDraft, PageRequest
+from antiphon.hub.errors import ResponseNotFound
+from antiphon.hub.format import PageRequest
 from antiphon.hub.ids import IdFactory, TenantId
 from antiphon.hub.items import Item, JsonObject, is_cut_off_call
+from antiphon.hub.library import ListRequest
 from antiphon.hub.turn import TurnRequest
 from antiphon.hub.usage import Usage
+from antiphon.hub.webhook import Webhook
 from antiphon.sessions.cache import CachedHistory, HistoryCache
 from antiphon.sessions.codec import Codec, PlainCodec
-from antiphon.sessions.inputs import entries_of, resolve_input
+from antiphon.sessions.conversations import Conversations, ListedItems
+from antiphon.sessions.deliveries import Deliveries
+from antiphon.sessions.inputs import entries_of
+from antiphon.sessions.keys import IdempotencyKeys
+from antiphon.sessions.library import ListPage
 from antiphon.sessions.payloads import Payloads
+from antiphon.sessions.pending import PendingTurn, PendingTurns
+from antiphon.sessions.prompts import Prompts
 from antiphon.sessions.records import (
     CONTINUABLE,
+    Claim,
     Committed,
-    Conversation,
     Entry,
     Lease,
-    NewConversation,
     NewItem,
     NewTurn,
     Page,
@@ -35,11 +43,15 @@ from antiphon.sessions.records import (
     StoredItem,
 )
 from antiphon.sessions.resolve import ResolvedTurn, Resolver
+from antiphon.sessions.search import Search
 from antiphon.sessions.store import SessionStore, TenantStore
 
 __all__ = ["ListedItems", "Sessions", "TenantSessions", "TurnOutcome"]
 
 _SECONDS_PER_DAY = 86_400
+
+# A background response that is not to be stored is kept for so long after its end, for those who poll it.
+EPHEMERAL_S = 600
 
 
 class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +63,9 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
         output: The output items with what belongs to their provider alone.
         alias: The model name that the client asked for.
         provider: The name of the upstream that answered.
+        trace: Where its stream was cut, for :mod:`antiphon.streams.trace`.
+        claim: For a pending turn, whose place the stored one takes.
+        webhooks: What tells of it.
     """
 
     response: JsonObject
@@ -58,13 +73,9 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
     alias: str
     provider: str
     usage: Usage | None = None
-
-
-class ListedItems(msgspec.Struct, frozen=True):
-    """One page of items as clients see them."""
-
-    items: tuple[JsonObject, ...]
-    has_more: bool
+    trace: object = None
+    claim: Claim | None = None
+    webhooks: tuple[Webhook, ...] = ()
 
 
 class Sessions:
@@ -131,9 +142,21 @@ class TenantSessions:
         self._clock = clock
         self._cache = cache
         self._retention_days = retention_days
+        self.pending = PendingTurns(store, payloads)
+        self.keys = IdempotencyKeys(store, payloads)
+        self.deliveries = Deliveries(store, payloads)
+        self.prompts = Prompts(store=store, payloads=payloads, ids=ids, clock=clock)
+        self._search = Search(store)
+        self.conversations = Conversations(
+            tenant=tenant, store=store, payloads=payloads, ids=ids, clock=clock, cache=cache, search=self._search
+        )
         self._resolver = Resolver(tenant=tenant, store=store, payloads=payloads, ids=ids, cache=cache)
 
     # Turns.
+
+    async def secret(self) -> bytes:
+        """See :meth:`TenantStore.secret`."""
+        return await self._store.secret()
 
     async def acquire_lease(self, conversation_id: str, holder: str, ttl_s: float) -> Lease:
         """See :meth:`TenantStore.acquire_lease`."""
@@ -151,26 +174,42 @@ class TenantSessions:
         """See :meth:`Resolver.resolve`."""
         return await self._resolver.resolve(request, lease=lease)
 
+    async def resolve_after(self, context: Sequence[Item], request: TurnRequest) -> ResolvedTurn:
+        """See :meth:`Resolver.resolve_after`."""
+        return await self._resolver.resolve_after(context, request)
+
+    async def resume(self, pending: PendingTurn, *, lease: Lease | None = None) -> ResolvedTurn:
+        """
+        Find again what a pending turn stands on.
+
+        Raises:
+            As :meth:`resolve`.
+        """
+        return await self._resolver.resume(pending, lease=lease)
+
     async def commit(self, turn: ResolvedTurn, outcome: TurnOutcome) -> Committed:
         """
         Store a finished turn, whole and durable, or not at all.
 
         Raises:
             BaseErased: What it stands on was deleted while it ran.
-            LeaseLost: Its conversation was deleted, or taken by somebody else.
+            LeaseLost: Its conversation was deleted, or taken by somebody else; or the pending turn was taken over.
             StoreUnavailable: The store could not make it durable.
         """
         response = outcome.response
         status = cast(Status, response["status"])
         entries = await entries_of(turn.input, self._payloads)
         output = [self._payloads.new_item(item, left_out=is_cut_off_call(item.body)) for item in outcome.output]
+        ephemeral = not response["store"]
         committed = await self._store.commit(
             NewTurn(
                 response_id=response["id"],
                 family=turn.family,
                 attach=turn.attach,
                 lease=turn.lease,
-                aside=status in ("failed", "cancelled"),
+                claim=outcome.claim,
+                aside=ephemeral or status in ("failed", "cancelled"),
+                ephemeral=ephemeral,
                 entries=(*entries, *output),
                 output_index=len(entries),
                 previous_response_id=response["previous_response_id"],
@@ -182,18 +221,23 @@ class TenantSessions:
                 created_at=response["created_at"],
                 completed_at=response["completed_at"],
                 usage=outcome.usage,
-                expires_at=self._expiry(response["created_at"]),
+                expires_at=self._expiry(response),
                 payload=self._payloads.response(response),
+                trace=b"" if outcome.trace is None else self._payloads.trace(outcome.trace, response["id"]),
+                deliveries=tuple(self.deliveries.new(webhook) for webhook in outcome.webhooks),
+                terms=await self._search.terms(response["metadata"]),
             )
         )
-        if status in CONTINUABLE:
+        if status in CONTINUABLE and not ephemeral:
             self._remember(turn, response["id"], committed, outcome.output, (*entries, *output))
         return committed
 
-    def _expiry(self, created_at: int) -> int | None:
+    def _expiry(self, response: JsonObject) -> int | None:
+        if not response["store"]:
+            return int(self._clock()) + EPHEMERAL_S
         if self._retention_days is None:
             return None
-        return created_at + round(self._retention_days * _SECONDS_PER_DAY)
+        return int(response["created_at"]) + round(self._retention_days * _SECONDS_PER_DAY)
 
     def _remember(
         self,
@@ -235,16 +279,42 @@ class TenantSessions:
         response["output"] = [self._payloads.item(cast(StoredItem, item)).body for item in output]
         return response
 
-    async def delete(self, response_id: str) -> None:
+    async def trace(self, response_id: str) -> object:
         """
-        Make a response unknown and erase what nothing else stands on.
+        The trace of a stored response's stream; None for one that was stored without.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+        """
+        payload = await self._store.read_trace(response_id)
+        if payload is None:
+            raise ResponseNotFound(response_id)
+        return self._payloads.open_trace(payload, response_id) if payload else None
+
+    async def delete(self, response_id: str, *, cascade: bool = False) -> None:
+        """
+        Make a response unknown and erase what nothing else stands on; with *cascade*, also what does.
 
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
         self._cache.drop(self._tenant, response_id)
-        if not await self._store.delete_response(response_id):
+        if not await self._store.delete_response(response_id, cascade=cascade):
             raise ResponseNotFound(response_id)
+
+    async def list_responses(self, wanted: ListRequest) -> ListPage[JsonObject]:
+        """
+        Stored responses with their output, in the order in which they were stored. One that goes meanwhile is left out.
+
+        Raises:
+            ResponseNotFound: The cursor is unknown to this tenant.
+        """
+        page = await self._store.list_responses(await self._search.filter(wanted))
+        found = []
+        for response_id in page.data:
+            with suppress(ResponseNotFound):
+                found.append(await self.retrieve(response_id))
+        return ListPage(data=tuple(found), has_more=page.has_more)
 
     async def input_items(self, response_id: str, page: PageRequest) -> ListedItems:
         """
@@ -259,130 +329,9 @@ class TenantSessions:
             raise ResponseNotFound(response_id)
         return self._listed(found.items, has_more=found.has_more)
 
-    # Conversations.
-
-    async def create_conversation(self, draft: ConversationDraft) -> JsonObject:
-        """
-        Create a conversation with its first items.
-
-        Raises:
-            ItemNotFound: An item reference is unknown to this tenant.
-        """
-        family = self._ids.family()
-        conversation_id = self._ids.conversation(family)
-        items = await resolve_input(
-            draft.items, history=(), store=self._store, payloads=self._payloads, ids=self._ids, family=family
-        )
-        conversation = await self._store.create_conversation(
-            NewConversation(
-                id=conversation_id,
-                family=family,
-                created_at=int(self._clock()),
-                payload=self._payloads.metadata(draft.metadata, conversation_id),
-                entries=tuple(await entries_of(items, self._payloads)),
-            )
-        )
-        return self._conversation(conversation)
-
-    async def retrieve_conversation(self, conversation_id: str) -> JsonObject:
-        """
-        A conversation.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-        """
-        return self._conversation(_known(await self._store.read_conversation(conversation_id), conversation_id))
-
-    async def update_conversation(self, conversation_id: str, metadata: dict[str, str]) -> JsonObject:
-        """
-        Replace a conversation's metadata.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-        """
-        payload = self._payloads.metadata(metadata, conversation_id)
-        updated = await self._store.update_conversation(conversation_id, payload)
-        return self._conversation(_known(updated, conversation_id))
-
-    async def delete_conversation(self, conversation_id: str) -> None:
-        """
-        Make a conversation unknown. Its responses stay.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-        """
-        self._cache.drop(self._tenant, conversation_id)
-        if not await self._store.delete_conversation(conversation_id):
-            raise ConversationNotFound(conversation_id)
-
-    async def conversation_items(self, conversation_id: str, page: PageRequest) -> ListedItems:
-        """
-        A conversation's present items, as one page.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-            ItemNotFound: The cursor is not among these items.
-        """
-        found = await self._store.list_conversation_items(conversation_id, _page(page))
-        if found is None:
-            raise ConversationNotFound(conversation_id)
-        return self._listed(found.items, has_more=found.has_more)
-
-    async def append_items(self, conversation_id: str, bodies: Sequence[JsonObject]) -> ListedItems:
-        """
-        Add items to a conversation by hand.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-            ConversationLocked: A turn runs in it.
-            ItemNotFound: An item reference is unknown to this tenant.
-        """
-        conversation = _known(await self._store.read_conversation(conversation_id), conversation_id)
-        items = await resolve_input(
-            bodies,
-            history=(),
-            store=self._store,
-            payloads=self._payloads,
-            ids=self._ids,
-            family=conversation.family,
-        )
-        await self._store.append_items(conversation_id, await entries_of(items, self._payloads))
-        return ListedItems(tuple(entry.item.body for entry in items), has_more=False)
-
-    async def remove_item(self, conversation_id: str, item_id: str) -> JsonObject:
-        """
-        Take an item out of a conversation; forks and earlier responses keep it. Answers the conversation.
-
-        Raises:
-            ConversationNotFound: This tenant has no such conversation.
-            ConversationLocked: A turn runs in it.
-            ItemNotFound: The conversation has no such item.
-        """
-        if not await self._store.remove_item(conversation_id, item_id):
-            raise _not_in_conversation(item_id)
-        return await self.retrieve_conversation(conversation_id)
-
-    def _conversation(self, conversation: Conversation) -> JsonObject:
-        return {
-            "id": conversation.id,
-            "object": "conversation",
-            "created_at": conversation.created_at,
-            "metadata": self._payloads.open_metadata(conversation.payload, conversation.id),
-        }
-
     def _listed(self, items: Sequence[StoredItem], *, has_more: bool) -> ListedItems:
         return ListedItems(tuple(self._payloads.item(item).body for item in items), has_more)
 
 
 def _page(page: PageRequest) -> Page:
     return Page(limit=page.limit, order=page.order, after=page.after)
-
-
-def _known(conversation: Conversation | None, conversation_id: str) -> Conversation:
-    if conversation is None:
-        raise ConversationNotFound(conversation_id)
-    return conversation
-
-
-def _not_in_conversation(item_id: str) -> ItemNotFound:
-    return ItemNotFound(f"Item with id '{item_id}' not found in conversation.")

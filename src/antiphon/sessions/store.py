@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from antiphon.hub.ids import TenantId
+from antiphon.sessions.library import LibraryStore
 from antiphon.sessions.records import (
     Committed,
     Conversation,
@@ -37,12 +38,17 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.work import DeliveryStore, KeyStore, PendingStore, Settlement, WorkStore
 
 __all__ = ["SessionStore", "TenantStore"]
 
 
-class TenantStore(Protocol):
+class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol):
     """One tenant's data. Nothing of another tenant can be reached through it."""
+
+    async def secret(self) -> bytes:
+        """32 random bytes of this tenant, made when they are first asked for, the same ever after."""
+        ...
 
     # The four named operations.
 
@@ -102,19 +108,38 @@ class TenantStore(Protocol):
 
         Appends to the log of ``turn.attach`` if that is a chain that still ends there, else opens a log whose base is
         the head. A turn with a lease goes to the end of its conversation's log. A turn without entries opens no log
-        when it has something to stand on.
+        when it has something to stand on. A turn with a claim takes the place of its pending row, whose events go; its
+        deliveries are due at once.
 
         Raises:
             BaseErased: The items that the turn stands on are gone, or a reference points at nothing.
             LeaseLost: The conversation is gone, its lease belongs to somebody else, or its items were changed since the
-                turn began, which a lease that has run out does not prevent.
+                turn began, which a lease that has run out does not prevent; or the pending turn was taken over.
             StoreConflict: The response id, or an item id, is in use.
             StoreUnavailable: The transaction could not be made durable. Nothing is stored.
         """
         ...
 
-    async def delete_response(self, response_id: str) -> bool:
-        """Make a response unknown and erase what nothing else reaches. False if it was not there."""
+    async def read_trace(self, response_id: str) -> bytes | None:
+        """Where the stream of a stored response was cut, as its commit gave it; None if the response is unknown."""
+        ...
+
+    async def delete_response(self, response_id: str, *, cascade: bool = False) -> bool:
+        """
+        Make a response unknown and erase what nothing else reaches.
+
+        Args:
+            cascade: Whatever stands on it goes too: every response whose view shows one of its own items, and every
+                conversation that was forked from there and still shows one. From a living conversation that it was made
+                in, its items and those of all later turns are removed; what was added by hand stays, and so do items of
+                turns that are not stored any more.
+
+        Returns:
+            False if it was not there.
+
+        Raises:
+            ConversationLocked: With *cascade*, a turn holds a conversation that would change.
+        """
         ...
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
@@ -131,12 +156,15 @@ class TenantStore(Protocol):
 
     # Conversations.
 
-    async def create_conversation(self, conversation: NewConversation) -> Conversation:
+    async def create_conversation(
+        self, conversation: NewConversation, *, settlement: Settlement | None = None
+    ) -> Conversation:
         """
         Create a conversation with its first items.
 
         Raises:
             StoreConflict: An id is in use.
+            LeaseLost: The idempotency key of *settlement* passed to somebody else.
         """
         ...
 
@@ -144,15 +172,32 @@ class TenantStore(Protocol):
         """The conversation, or None."""
         ...
 
-    async def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
-        """Replace the payload. Needs no lease: it changes no item. None if the conversation is unknown."""
+    async def update_conversation(
+        self, conversation_id: str, payload: bytes, terms: Sequence[bytes] = ()
+    ) -> Conversation | None:
+        """
+        Replace the payload and the terms that it is found by. Needs no lease: it changes no item.
+
+        Returns:
+            None if the conversation is unknown.
+        """
         ...
 
-    async def delete_conversation(self, conversation_id: str) -> bool:
+    async def delete_conversation(self, conversation_id: str, *, cascade: bool = False) -> bool:
         """
         Make a conversation unknown. Its responses stay readable; items that nothing else reaches are erased.
 
-        A turn that runs in it fails at its commit. False if it was not there.
+        A turn that runs in it fails at its commit.
+
+        Args:
+            cascade: Its responses go too, and whatever stands on its items: responses that continue from there, and
+                conversations that were forked from it.
+
+        Returns:
+            False if it was not there.
+
+        Raises:
+            ConversationLocked: With *cascade*, a turn holds a conversation that would change.
         """
         ...
 
@@ -174,7 +219,9 @@ class TenantStore(Protocol):
         """
         ...
 
-    async def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
+    async def append_items(
+        self, conversation_id: str, entries: Sequence[Entry], *, settlement: Settlement | None = None
+    ) -> tuple[StoredItem, ...]:
         """
         Add items by hand at the end.
 
@@ -183,6 +230,7 @@ class TenantStore(Protocol):
             ConversationLocked: A turn holds it.
             StoreConflict: An item id is in use.
             BaseErased: A reference points at nothing.
+            LeaseLost: The idempotency key of *settlement* passed to somebody else.
         """
         ...
 
@@ -217,7 +265,7 @@ class TenantStore(Protocol):
         ...
 
 
-class SessionStore(Protocol):
+class SessionStore(WorkStore, Protocol):
     """
     A backend. ``open`` before use, ``close`` after it; both may be called from any running event loop.
 
@@ -251,7 +299,11 @@ class SessionStore(Protocol):
         ...
 
     async def sweep(self, limit: int = 500) -> int:
-        """Erase at most *limit* expired responses of all tenants, in one small transaction. Returns how many went."""
+        """
+        Erase at most *limit* expired responses and idempotency keys of all tenants, in one small transaction.
+
+        Deliveries go with the response that they tell of. Returns how many responses and keys went.
+        """
         ...
 
     async def check(self) -> list[str]:

@@ -2,8 +2,9 @@
 
 from antiphon.settings.problems import Place, Problem, SettingsError
 from antiphon.settings.rules import is_loopback
-from antiphon.settings.secret import Secret
+from antiphon.settings.secret import Secret, webhook_key
 from antiphon.settings.tree import (
+    BackgroundSettings,
     ModelSettings,
     ResponsesSettings,
     ServerSettings,
@@ -11,11 +12,13 @@ from antiphon.settings.tree import (
     TargetSettings,
     TimeoutSettings,
     UpstreamSettings,
+    WebhookSettings,
 )
 from antiphon.settings.variables import FLAGS, flag_variable, unknown_variables
 
 __all__ = [
     "FLAGS",
+    "BackgroundSettings",
     "ModelSettings",
     "Place",
     "Problem",
@@ -27,7 +30,9 @@ __all__ = [
     "TargetSettings",
     "TimeoutSettings",
     "UpstreamSettings",
+    "WebhookSettings",
     "flag_variable",
     "is_loopback",
     "unknown_variables",
+    "webhook_key",
 ]

@@ -8,6 +8,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.settings.problems import Place, Problem, nearest
+from antiphon.settings.secret import is_webhook_secret
 from antiphon.settings.tree import Settings, UpstreamSettings
 
 __all__ = ["STORE_SCHEMES", "broken_rules", "is_loopback"]
@@ -41,6 +42,7 @@ def broken_rules(
         yield Problem(place_of("store"), f"{text}; write 'memory:' (with the quotes) or sqlite:///path")
     yield from _upstreams(settings, place_of, dialects, check_quirks)
     yield from _models(settings, place_of)
+    yield from _webhooks(settings, place_of)
 
 
 def is_loopback(host: str) -> bool:
@@ -130,6 +132,21 @@ def _models(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
                 text = f"models[{index}].targets[{number}].upstream: there is no upstream '{target.upstream}'"
                 place = place_of("models", index, "targets", number, "upstream")
                 yield Problem(place, text + nearest(target.upstream, names))
+
+
+def _webhooks(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, webhook in enumerate(settings.webhooks):
+        if _split(webhook.url) is None:
+            text = f"webhooks[{index}].url: is not a URL such as https://example.com/hooks"
+            yield Problem(place_of("webhooks", index, "url"), text)
+        if webhook.url in seen:
+            text = f"webhooks[{index}].url: stands in the list twice; name its events in one place"
+            yield Problem(place_of("webhooks", index, "url"), text)
+        seen.add(webhook.url)
+        if not is_webhook_secret(webhook.secret.reveal()):
+            text = f"webhooks[{index}].secret: write 'whsec_' and at least 16 random bytes in base64"
+            yield Problem(place_of("webhooks", index, "secret"), text)
 
 
 def _split(url: str) -> SplitResult | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 from typing import Never
 
-__all__ = ["Secret"]
+__all__ = ["Secret", "is_webhook_secret", "webhook_key"]
+
+_WEBHOOK_PREFIX = "whsec_"
+_MIN_WEBHOOK_BYTES = 16
 
 
 class Secret:
@@ -39,3 +44,29 @@ class Secret:
 
     def __reduce__(self) -> Never:
         raise TypeError("a Secret is not written to anything that can be read back")
+
+
+def webhook_key(secret: str) -> bytes:
+    """
+    The bytes of a webhook's secret, ``whsec_<base64>`` (Standard Webhooks).
+
+    Raises:
+        ValueError: It has another form, or fewer than 16 bytes.
+    """
+    if secret.startswith(_WEBHOOK_PREFIX):
+        try:
+            key = base64.b64decode(secret.removeprefix(_WEBHOOK_PREFIX), validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) >= _MIN_WEBHOOK_BYTES:
+            return key
+    raise ValueError("a webhook's secret is 'whsec_' and at least 16 bytes in base64")
+
+
+def is_webhook_secret(secret: str) -> bool:
+    """Whether :func:`webhook_key` takes it."""
+    try:
+        webhook_key(secret)
+    except ValueError:
+        return False
+    return True

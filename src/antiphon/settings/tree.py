@@ -16,6 +16,7 @@ from msgspec import Meta
 from antiphon.settings.secret import Secret
 
 __all__ = [
+    "BackgroundSettings",
     "ModelSettings",
     "ResponsesSettings",
     "ServerSettings",
@@ -23,11 +24,13 @@ __all__ = [
     "TargetSettings",
     "TimeoutSettings",
     "UpstreamSettings",
+    "WebhookSettings",
 ]
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+WebhookEvent = Literal["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -87,6 +90,7 @@ class UpstreamSettings(Section, frozen=True, kw_only=True):
         base_url: Up to and including the version, such as ``http://127.0.0.1:9000/v1``.
         api_key: Sent as a bearer token.
         models: What it serves, for a server that cannot list its models; None asks it.
+        context_window: How many tokens its models take, for a server that does not list it; None for what it lists.
         quirks: Its deviations from the dialect, as the provider names them.
     """
 
@@ -96,6 +100,7 @@ class UpstreamSettings(Section, frozen=True, kw_only=True):
     api_key: Secret | None = None
     models: tuple[Name, ...] | None = None
     timeouts: TimeoutSettings = TimeoutSettings()
+    context_window: Count | None = None
     quirks: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -134,6 +139,43 @@ class ResponsesSettings(Section, frozen=True, kw_only=True):
     max_items: Count = 2000
 
 
+class BackgroundSettings(Section, frozen=True, kw_only=True):
+    """
+    How background responses are carried out.
+
+    Attributes:
+        max_running: At once in one process; the others wait, tenants by turns.
+        max_queued: How many may wait; more are refused with 429.
+        max_queued_per_tenant: How many of one tenant may wait.
+        lease_ttl_s: How long after a crash another process, or the next one, goes on with what was left behind.
+    """
+
+    max_running: Count = 64
+    max_queued: Count = 10_000
+    max_queued_per_tenant: Count = 1_000
+    lease_ttl_s: Seconds = 20.0
+
+
+class WebhookSettings(Section, frozen=True, kw_only=True):
+    """
+    Who is told when a background response has ended.
+
+    Attributes:
+        url: Where it is posted to.
+        secret: Signs it (Standard Webhooks): ``whsec_`` and at least 16 random bytes in base64.
+        events: Which ends are told.
+    """
+
+    url: str
+    secret: Secret
+    events: tuple[WebhookEvent, ...] = (
+        "response.completed",
+        "response.failed",
+        "response.cancelled",
+        "response.incomplete",
+    )
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """
     Everything that can be configured.
@@ -142,6 +184,7 @@ class Settings(Section, frozen=True, kw_only=True):
         store: ``memory:`` or ``sqlite:///path``.
         upstreams: The first that has a model serves it.
         models: Aliases; an alias wins over a model of the same name.
+        webhooks: Who is told when a background response has ended.
         log_level: The least important lines that are written.
     """
 
@@ -150,6 +193,8 @@ class Settings(Section, frozen=True, kw_only=True):
     upstreams: tuple[UpstreamSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     responses: ResponsesSettings = ResponsesSettings()
+    background: BackgroundSettings = BackgroundSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

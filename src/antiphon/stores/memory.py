@@ -16,13 +16,12 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from antiphon.hub.errors import (
-    ConversationLocked,
-    ConversationNotFound,
     PreviousResponseNotFound,
     StoreUnavailable,
 )
-from antiphon.hub.ids import Family, ItemId, LogId, TenantId
+from antiphon.hub.ids import Family, LogId, TenantId
 from antiphon.sessions.records import (
+    Claim,
     Committed,
     Conversation,
     Entry,
@@ -37,6 +36,10 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.work import Delivery, Pending, Settlement
+from antiphon.stores.library import Doomed
+from antiphon.stores.memory_all_work import drop_expired_keys, renew_claims, take_deliveries, take_over
+from antiphon.stores.memory_library import TenantLibrary
 from antiphon.stores.memory_state import ConversationRecord, Log, Response, State, erase_unreached, forget, problems_of
 from antiphon.stores.paging import listed, page_of
 from antiphon.stores.turns import (
@@ -105,19 +108,23 @@ class InMemorySessionStore:
             forget(self._states[tenant], response_id)
         for tenant in {tenant for _, tenant, _ in going}:
             erase_unreached(self._states[tenant])
-        return len(going)
+        return len(going) + drop_expired_keys(self._states, limit=limit - len(going), now_s=now)
+
+    async def renew_claims(self, holder: str, ttl_s: float) -> list[tuple[TenantId, str]]:
+        return renew_claims(self._states, holder, ttl_s=ttl_s, now_s=self._clock())
+
+    async def take_over(self, holder: str, ttl_s: float, limit: int) -> list[tuple[TenantId, Pending, Claim]]:
+        return take_over(self._states, holder, ttl_s=ttl_s, limit=limit, now_s=self._clock())
+
+    async def take_deliveries(self, limit: int, *, ttl_s: float) -> list[tuple[TenantId, Delivery]]:
+        return take_deliveries(self._states, limit, ttl_s=ttl_s, now_s=self._clock())
 
     async def check(self) -> list[str]:
         return [problem for tenant, state in self._states.items() for problem in problems_of(tenant, state)]
 
 
-class _Tenant:
+class _Tenant(TenantLibrary):
     """See :class:`~antiphon.sessions.store.TenantStore`. No method awaits, so each is atomic."""
-
-    def __init__(self, state: State, clock: Callable[[], float], random_bytes: Callable[[int], bytes]) -> None:
-        self._state = state
-        self._clock = clock
-        self._random_bytes = random_bytes
 
     # The four named operations.
 
@@ -156,6 +163,7 @@ class _Tenant:
             head=response.head,
             status=response.turn.status,
             conversation_id=response.turn.conversation_id,
+            ephemeral=response.turn.ephemeral,
         )
 
     async def read_history_after(self, response_id: str) -> History | None:
@@ -170,6 +178,7 @@ class _Tenant:
             items=self._view(response.head),
             conversation_id=conversation_id,
             last_created_at=self._last_created_at(conversation_id),
+            ephemeral=response.turn.ephemeral,
         )
 
     async def read_history_of(self, conversation_id: str) -> History | None:
@@ -190,12 +199,14 @@ class _Tenant:
         return {item_id: item for item_id, item in found if item is not None}
 
     async def commit(self, turn: NewTurn) -> Committed:
+        self._check_work(turn)
         if turn.response_id in self._state.responses:
             raise id_in_use("response", turn.response_id)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
         response = self._store(turn, landing, settle_entries(turn.entries, self._find))
         if turn.lease is not None:
             self._state.conversations[turn.lease.conversation_id].holder = None
+        self._finish_work(turn)
         return Committed(
             head=response.head,
             first_position=response.first,
@@ -203,11 +214,11 @@ class _Tenant:
             insertion_index=response.insertion_index,
         )
 
-    async def delete_response(self, response_id: str) -> bool:
-        if self._response(response_id) is None:
+    async def delete_response(self, response_id: str, *, cascade: bool = False) -> bool:
+        response = self._response(response_id)
+        if response is None:
             return False
-        forget(self._state, response_id)
-        erase_unreached(self._state)
+        self._erase(self._doomed_with_response(response) if cascade else Doomed(responses={response_id}))
         return True
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
@@ -219,32 +230,47 @@ class _Tenant:
 
     # Conversations.
 
-    async def create_conversation(self, conversation: NewConversation) -> Conversation:
+    async def create_conversation(
+        self, conversation: NewConversation, *, settlement: Settlement | None = None
+    ) -> Conversation:
+        self._check_settlement(settlement)
         if conversation.id in self._state.conversations:
             raise id_in_use("conversation", conversation.id)
         settled = settle_entries(conversation.entries, self._find)
         log = self._open_log(conversation.family, base=None, is_conversation=True)
         self._append(log, settled)
         self._state.conversations[conversation.id] = ConversationRecord(
-            id=conversation.id, log=log, created_at=conversation.created_at, payload=conversation.payload
+            id=conversation.id,
+            log=log,
+            created_at=conversation.created_at,
+            payload=conversation.payload,
+            terms=conversation.terms,
         )
+        self._settle(settlement)
         return self._shown(self._state.conversations[conversation.id])
 
     async def read_conversation(self, conversation_id: str) -> Conversation | None:
         conversation = self._state.conversations.get(conversation_id)
         return None if conversation is None else self._shown(conversation)
 
-    async def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
+    async def update_conversation(
+        self, conversation_id: str, payload: bytes, terms: Sequence[bytes] = ()
+    ) -> Conversation | None:
         conversation = self._state.conversations.get(conversation_id)
         if conversation is None:
             return None
-        conversation.payload = payload
+        conversation.payload, conversation.terms = payload, tuple(terms)
         return self._shown(conversation)
 
-    async def delete_conversation(self, conversation_id: str) -> bool:
-        if self._state.conversations.pop(conversation_id, None) is None:
+    async def delete_conversation(self, conversation_id: str, *, cascade: bool = False) -> bool:
+        conversation = self._state.conversations.get(conversation_id)
+        if conversation is None:
             return False
-        erase_unreached(self._state)
+        if cascade:
+            self._erase(self._doomed_with_conversation(conversation))
+        else:
+            del self._state.conversations[conversation_id]
+            erase_unreached(self._state)
         return True
 
     async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
@@ -255,11 +281,15 @@ class _Tenant:
         present = self._present(self._conversation(conversation_id))
         return next((item for item in present if item.id == item_id), None)
 
-    async def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
+    async def append_items(
+        self, conversation_id: str, entries: Sequence[Entry], *, settlement: Settlement | None = None
+    ) -> tuple[StoredItem, ...]:
+        self._check_settlement(settlement)
         conversation = self._unlocked(conversation_id)
         settled = settle_entries(entries, self._find)
         start = self._append(conversation.log, settled)
-        return tuple(self._entry(conversation.log, start + index, 0) for index in range(len(settled)))
+        self._settle(settlement)
+        return tuple(self._entry(conversation.log, start + index) for index in range(len(settled)))
 
     async def remove_item(self, conversation_id: str, item_id: str) -> bool:
         conversation = self._unlocked(conversation_id)
@@ -290,121 +320,6 @@ class _Tenant:
         conversation = self._leased(lease)
         if conversation is not None:
             conversation.holder = None
-
-    # Looking things up.
-
-    def _now_ms(self) -> int:
-        return int(self._clock() * 1000)
-
-    def _response(self, response_id: str) -> Response | None:
-        response = self._state.responses.get(response_id)
-        if response is None or self._has_expired(response):
-            return None
-        return response
-
-    def _has_expired(self, response: Response) -> bool:
-        return response.turn.expires_at is not None and response.turn.expires_at <= self._clock()
-
-    def _conversation(self, conversation_id: str) -> ConversationRecord:
-        conversation = self._state.conversations.get(conversation_id)
-        if conversation is None:
-            raise ConversationNotFound(conversation_id)
-        return conversation
-
-    def _unlocked(self, conversation_id: str) -> ConversationRecord:
-        conversation = self._conversation(conversation_id)
-        if conversation.holder is not None and conversation.lock_until_ms > self._now_ms():
-            raise ConversationLocked
-        return conversation
-
-    def _leased(self, lease: Lease) -> ConversationRecord | None:
-        conversation = self._state.conversations.get(lease.conversation_id)
-        if conversation is None or (conversation.holder, conversation.lock_epoch) != (lease.holder, lease.epoch):
-            return None
-        return conversation
-
-    def _find(self, item_id: str) -> StoredItem | None:
-        place = self._state.items.get(item_id)
-        return None if place is None else self._entry(*place, 0)
-
-    def _end_of(self, conversation: ConversationRecord) -> Head:
-        log = self._state.logs[conversation.log]
-        return Head(log=conversation.log, position=log.length - 1, epoch=log.epoch)
-
-    def _last_created_at(self, conversation_id: str | None, *, before: int | None = None) -> int:
-        turns = (self._response(response_id) for response_id in self._state.turns_of.get(conversation_id or "", ()))
-        return max(
-            (turn.created_at for turn in turns if turn and (before is None or turn.insertion_index < before)), default=0
-        )
-
-    # What is seen.
-
-    def _entry(self, log_id: LogId, position: int, epoch: int) -> StoredItem:
-        log = self._state.logs[log_id]
-        slot = log.slots[position - log.first]
-        shown = slot if slot is None or slot.target is None else self._target(slot.target)
-        return StoredItem(
-            log=log_id,
-            position=position,
-            id=None if shown is None else ItemId(shown.id),
-            type="" if shown is None else shown.type,
-            payload=None if shown is None else shown.payload,
-            left_out=slot is not None and slot.left_out,
-            removed=log.hides(position, epoch),
-        )
-
-    def _target(self, place: tuple[int, int]) -> Settled | None:
-        log = self._state.logs[LogId(place[0])]
-        return log.slots[place[1] - log.first]
-
-    def _view(self, head: Head) -> tuple[StoredItem, ...]:
-        items: list[StoredItem] = []
-        segment: Head | None = head
-        while segment is not None:
-            log = self._state.logs[segment.log]
-            below = reversed(range(log.first, segment.position + 1))
-            items += (self._entry(segment.log, position, segment.epoch) for position in below)
-            segment = log.base
-        return tuple(reversed(items))
-
-    def _present(self, conversation: ConversationRecord) -> list[StoredItem]:
-        return listed(self._view(self._end_of(conversation)))
-
-    def _own_items(self, response: Response) -> list[StoredItem]:
-        return [self._entry(response.log, response.first + index, response.epoch) for index in range(response.count)]
-
-    def _session(self, response: Response) -> StoredSession:
-        turn = response.turn
-        own = self._own_items(response)
-        return StoredSession(
-            response_id=turn.response_id,
-            conversation_id=turn.conversation_id,
-            previous_response_id=turn.previous_response_id,
-            messages=tuple(item for item in own if item.payload is not None),
-            output_index=sum(item.payload is not None for item in own[: turn.output_index]),
-            model=turn.model,
-            alias=turn.alias,
-            provider=turn.provider,
-            status=turn.status,
-            created_at=response.created_at,
-            completed_at=turn.completed_at,
-            insertion_index=response.insertion_index,
-            expires_at=turn.expires_at,
-            usage=turn.usage,
-            payload=turn.payload,
-            family=self._state.logs[response.log].family,
-            head=response.head,
-            first_position=response.first,
-        )
-
-    def _shown(self, conversation: ConversationRecord) -> Conversation:
-        return Conversation(
-            id=conversation.id,
-            family=self._state.logs[conversation.log].family,
-            created_at=conversation.created_at,
-            payload=conversation.payload,
-            head=self._end_of(conversation),
-        )
 
     # Writing.
 
@@ -439,18 +354,11 @@ class _Tenant:
 
     def _ground(self, head: Head) -> Log:
         log = self._state.logs.get(head.log)
-        if log is None or not log.first - 1 <= head.position <= log.top:
+        if log is None or not -1 <= head.position <= log.top:
             raise base_erased("What this turn stands on was erased.")
-        for position, epoch in log.removals.items():
-            if position <= head.position and epoch > head.epoch and log.slots[position - log.first] is None:
-                raise base_erased("An item that this turn stands on was erased.")
-        return log
-
-    def _open_log(self, family: Family, *, base: Head | None, is_conversation: bool = False) -> LogId:
-        log = LogId(int.from_bytes(self._random_bytes(8), "big", signed=True))
-        self._state.logs[log] = Log(
-            family=family, base=base, is_conversation=is_conversation, top=-1 if base is None else base.position
-        )
+        # Whoever looks through a chain's log sees the same of it, so it keeps all of that.
+        if log.is_conversation and any(item.payload is None and not item.removed for item in self._view(head)):
+            raise base_erased("An item that this turn stands on was erased.")
         return log
 
     def _append(self, log_id: LogId, settled: Iterable[Settled]) -> int:
@@ -477,7 +385,7 @@ class _Tenant:
             state.next_insertion_index += 1
         last_created_at = self._last_created_at(turn.conversation_id, before=insertion_index)
         response = Response(
-            turn=msgspec.structs.replace(turn, entries=(), lease=None, attach=None),
+            turn=msgspec.structs.replace(turn, entries=(), lease=None, attach=None, claim=None, deliveries=()),
             log=log,
             first=first,
             epoch=epoch,
@@ -490,16 +398,10 @@ class _Tenant:
             state.turns_of.setdefault(turn.conversation_id, set()).add(turn.response_id)
         return response
 
-    def _hide(self, log_id: LogId, positions: Iterable[int]) -> None:
-        log = self._state.logs[log_id]
-        hidden = [position for position in positions if position not in log.removals]
-        if hidden:
-            log.epoch += 1
-            log.removals.update(dict.fromkeys(hidden, log.epoch))
-
     # Putting by hand.
 
     def _put(self, session: StoredSession) -> Response:
+        self._check_not_pending(session.response_id)
         old = self._state.responses.get(session.response_id)
         known = self._response(session.response_id)
         replaced = {} if old is None else {str(item.id): item for item in self._own_items(old)}
@@ -507,16 +409,20 @@ class _Tenant:
             self._hide_turn(old)
         attach, conversation = self._place_of(session, known)
         turn = turn_of(session, family=session.family or self._family_at(attach, conversation), attach=attach)
+        if known is not None and known.turn.payload == session.payload:
+            turn = msgspec.structs.replace(turn, terms=known.turn.terms)  # what it is found by is in its payload
         # The ground is looked at before the old turn goes, and held while it goes: the old turn may be what kept it.
         landing = self._landing(turn, len(session.messages), conversation)
         if old is not None:
+            told = self._state.work.deliveries_of(session.response_id) if known is not None else {}
             forget(self._state, session.response_id)
+            self._state.work.deliveries |= told
             erase_unreached(self._state, also=landing.ground)
         settled = settle_entries(session.messages, self._find, replaced=replaced)
         return self._store(turn, landing, settled, insertion_index=None if known is None else known.insertion_index)
 
     def _hide_turn(self, old: Response) -> None:
-        conversation = next((each for each in self._state.conversations.values() if each.log == old.log), None)
+        conversation = self._owner_of(old.log)
         if conversation is not None and old.count:
             self._unlocked(conversation.id)
             self._hide(old.log, range(old.first, old.first + old.count))
@@ -531,7 +437,7 @@ class _Tenant:
             if conversation is not None and conversation.log == old.log:
                 return None, self._unlocked(conversation.id)
             log = self._state.logs[old.log]
-            return attach_in_place_of(old.head, old.first, log.base, log.first), None
+            return attach_in_place_of(old.head, old.first, log.base, log.first, is_chain=not log.is_conversation), None
         if session.previous_response_id is not None:
             parent = self._response(session.previous_response_id)
             if parent is None or parent is old:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from antiphon.hub.ids import Family, LogId, TenantId
+from antiphon.sessions.library import NewPrompt
 from antiphon.sessions.records import Head, NewTurn
+from antiphon.stores.memory_work import WorkState, problems_of_work
 from antiphon.stores.turns import Settled
 
 __all__ = [
@@ -18,14 +20,19 @@ __all__ = [
     "Log",
     "Response",
     "State",
+    "View",
     "erase_unreached",
     "forget",
+    "path_of",
     "problems_of",
     "reached_by",
     "views_of",
 ]
 
 _DEAD = -2  # `Log.top` of a log that nothing looks into any more
+
+View = tuple[LogId, frozenset[int]]
+"""A log, as seen by whoever does not see these positions."""
 
 
 class Log(msgspec.Struct, kw_only=True):
@@ -34,7 +41,8 @@ class Log(msgspec.Struct, kw_only=True):
 
     Attributes:
         top: Up to here everything that is not removed is kept, because something looks at it.
-        removals: The epoch in which a position was hidden.
+        removals: The epoch in which a position was hidden from this log's view: one of its own, or of a log below.
+            Along a path each position is there once, so it says which item is meant.
     """
 
     family: Family
@@ -53,8 +61,9 @@ class Log(msgspec.Struct, kw_only=True):
     def length(self) -> int:
         return self.first + len(self.slots)
 
-    def hides(self, position: int, epoch: int) -> bool:
-        return self.removals.get(position, epoch + 1) <= epoch
+    def hidden(self, epoch: int) -> frozenset[int]:
+        """The positions that this log hides from a view of *epoch*."""
+        return frozenset(position for position, since in self.removals.items() if since <= epoch)
 
 
 class Response(msgspec.Struct, kw_only=True):
@@ -80,6 +89,7 @@ class ConversationRecord(msgspec.Struct, kw_only=True):
     log: LogId
     created_at: int
     payload: bytes
+    terms: tuple[bytes, ...] = ()
     holder: str | None = None
     lock_epoch: int = 0
     lock_until_ms: int = 0
@@ -93,7 +103,9 @@ class State(msgspec.Struct):
     responses: dict[str, Response] = msgspec.field(default_factory=dict)
     conversations: dict[str, ConversationRecord] = msgspec.field(default_factory=dict)
     turns_of: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    prompts: dict[str, list[NewPrompt]] = msgspec.field(default_factory=dict)
     next_insertion_index: int = 1
+    work: WorkState = msgspec.field(default_factory=WorkState)
 
 
 def forget(state: State, response_id: str) -> None:
@@ -101,36 +113,52 @@ def forget(state: State, response_id: str) -> None:
     response = state.responses.pop(response_id)
     if response.turn.conversation_id is not None:
         state.turns_of[response.turn.conversation_id].discard(response_id)
+    state.work.drop_deliveries(response_id)
 
 
-def views_of(state: State, also: Head | None = None) -> dict[tuple[LogId, int], int]:
-    """How far anything looks into each log, by the epoch that it sees; *also* is one more view to be held."""
-    pending = [response.head for response in state.responses.values()]
-    for conversation in state.conversations.values():
-        log = state.logs[conversation.log]
-        pending.append(Head(log=conversation.log, position=log.length - 1, epoch=log.epoch))
+def path_of(state: State, head: Head) -> list[Head]:
+    """The logs that a view goes through, from the head's down, with how far it looks into each."""
+    path = [head]
+    while (base := state.logs[path[-1].log].base) is not None:
+        path.append(msgspec.structs.replace(base, position=min(base.position, path[-1].position)))
+    return path
+
+
+def views_of(state: State, also: Head | None = None) -> dict[View, int]:
+    """How far anything looks into each log, by what it does not see there; *also* is one more head to be held."""
+    pending: list[tuple[Head, frozenset[int]]] = [(head, frozenset()) for head in _heads_of(state)]
     if also is not None:
-        pending.append(also)
-    tops: dict[tuple[LogId, int], int] = {}
+        pending.append((also, frozenset()))
+    tops: dict[View, int] = {}
     while pending:
-        head = pending.pop()
-        if tops.get((head.log, head.epoch), _DEAD) >= head.position:
+        head, hidden_above = pending.pop()
+        log = state.logs[head.log]
+        hidden = hidden_above | log.hidden(head.epoch)
+        if tops.get((head.log, hidden), _DEAD) >= head.position:
             continue
-        tops[head.log, head.epoch] = head.position
-        base = state.logs[head.log].base
-        if base is not None:
-            pending.append(base)
+        tops[head.log, hidden] = head.position
+        if log.base is not None:
+            below = msgspec.structs.replace(log.base, position=min(log.base.position, head.position))
+            pending.append((below, hidden))
     return tops
 
 
-def reached_by(views: dict[tuple[LogId, int], int], state: State) -> set[tuple[int, int]]:
+def _heads_of(state: State) -> list[Head]:
+    heads = [response.head for response in state.responses.values()]
+    for conversation in state.conversations.values():
+        log = state.logs[conversation.log]
+        heads.append(Head(log=conversation.log, position=log.length - 1, epoch=log.epoch))
+    return heads
+
+
+def reached_by(views: dict[View, int], state: State) -> set[tuple[int, int]]:
     """The places whose content can be seen: directly, or through a reference that can be seen."""
     reached: set[tuple[int, int]] = set()
-    for (log_id, epoch), top in views.items():
+    for (log_id, hidden), top in views.items():
         log = state.logs[log_id]
         for position in range(log.first, top + 1):
             slot = log.slots[position - log.first]
-            if slot is not None and not log.hides(position, epoch):
+            if slot is not None and position not in hidden:
                 reached.add((log_id, position))
                 if slot.target is not None:
                     reached.add(slot.target)
@@ -171,6 +199,7 @@ def problems_of(tenant: TenantId, state: State) -> list[str]:
         *(f"{tenant}: the content at {place} is reached and is not there" for place in sorted(reached - kept)),
         *(f"{tenant}: nothing reaches the content at {place}" for place in sorted(kept - reached)),
         *(f"{tenant}: the item at {place} is not found by its id" for place in sorted(originals ^ indexed)),
+        *problems_of_work(tenant, state.work, set(state.responses)),
     ]
 
 

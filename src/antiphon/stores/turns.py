@@ -99,13 +99,19 @@ def turn_of(session: StoredSession, *, family: Family, attach: Head | None) -> N
         completed_at=session.completed_at,
         usage=session.usage,
         expires_at=session.expires_at,
+        ephemeral=session.ephemeral,
         payload=session.payload,
     )
 
 
-def attach_in_place_of(head: Head, first_position: int, base: Head | None, log_first: int) -> Head | None:
+def attach_in_place_of(
+    head: Head, first_position: int, base: Head | None, log_first: int, *, is_chain: bool
+) -> Head | None:
     """Where a turn that ends at *head* was attached, if its log begins at *log_first* and stands on *base*."""
-    if first_position > log_first:
+    if first_position > head.position:
+        return head
+    # A forked conversation's log may hide what is below it, so it is a ground of its own.
+    if first_position > log_first or (base is not None and not is_chain):
         return Head(log=head.log, position=first_position - 1, epoch=head.epoch)
     return base
 

@@ -127,6 +127,11 @@ class Accumulator:
             if fold is not None:
                 fold(self, event)
 
+    @property
+    def has_output(self) -> bool:
+        """Whether there is any item."""
+        return bool(self._slots)
+
     def output(self) -> list[JsonObject]:
         """
         The ``output`` of the response as a polling client sees it now.

@@ -114,8 +114,8 @@ class StoreFixture(msgspec.Struct, frozen=True):
         """Commit :meth:`turn` for the usual tenant."""
         return await self.acme.commit(self.turn(name, attach, entries, **changes))
 
-    async def create(self, name: str, entries: Sequence[Entry] = ()) -> Conversation:
-        """A conversation of the usual tenant."""
+    def conversation(self, name: str, entries: Sequence[Entry] = (), **changes: Any) -> NewConversation:
+        """A conversation to be created."""
         new = NewConversation(
             id=conversation_id(name),
             family=FAMILY,
@@ -123,7 +123,29 @@ class StoreFixture(msgspec.Struct, frozen=True):
             payload=f"conversation {name}".encode(),
             entries=tuple(entries),
         )
-        return await self.acme.create_conversation(new)
+        return msgspec.structs.replace(new, **changes)
+
+    async def create(self, name: str, entries: Sequence[Entry] = (), **changes: Any) -> Conversation:
+        """A conversation of the usual tenant."""
+        return await self.acme.create_conversation(self.conversation(name, entries, **changes))
+
+    async def fork(self, source: str, name: str, at: str | None = None, **changes: Any) -> Conversation:
+        """A fork of the conversation *source*."""
+        new = self.conversation(name, **changes)
+        return await self.acme.fork_conversation(conversation_id(source), new, at=at)
+
+    async def rewind(self, conversation: str, to: str) -> int:
+        """Rewind a conversation to an item."""
+        return await self.acme.rewind_conversation(conversation_id(conversation), to)
+
+    async def remove(self, conversation: str, *ids: str) -> None:
+        """Remove items from a conversation, one after the other."""
+        for each in ids:
+            assert await self.acme.remove_item(conversation_id(conversation), each), f"{conversation} has no {each}"
+
+    async def append(self, conversation: str, *names: str) -> None:
+        """Add an item by hand for each of *names*."""
+        await self.acme.append_items(conversation_id(conversation), [item(name) for name in names])
 
     async def converse(self, conversation: str, name: str, **changes: Any) -> Committed:
         """A turn inside a conversation, from taking the lease to giving it back."""

@@ -12,10 +12,16 @@ Each check needs a fixture of its own: an empty, opened store made with the fixt
 
 from __future__ import annotations
 
+from antiphon.testing.store_cascade import checks as cascade_checks
 from antiphon.testing.store_conversations import checks as conversation_checks
+from antiphon.testing.store_deliveries import checks as delivery_checks
 from antiphon.testing.store_erasing import checks as erasing_checks
 from antiphon.testing.store_fixture import Check, FixedClock, StoreFixture
+from antiphon.testing.store_forks import checks as fork_checks
+from antiphon.testing.store_keys import checks as key_checks
 from antiphon.testing.store_leases import checks as lease_checks
+from antiphon.testing.store_library import checks as library_checks
+from antiphon.testing.store_pending import checks as pending_checks
 from antiphon.testing.store_sessions import checks as session_checks
 from antiphon.testing.store_turns import checks as turn_checks
 
@@ -27,4 +33,10 @@ CHECKS: tuple[Check, ...] = (
     *conversation_checks.checks,
     *lease_checks.checks,
     *erasing_checks.checks,
+    *fork_checks.checks,
+    *cascade_checks.checks,
+    *library_checks.checks,
+    *pending_checks.checks,
+    *key_checks.checks,
+    *delivery_checks.checks,
 )

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
+from antiphon.formats.responses.context import decode_compaction, decode_count
 from antiphon.formats.responses.encode import encode_response
-from antiphon.formats.responses.query import decode_include, decode_page
+from antiphon.formats.responses.frames import decode_frame, encode_error
+from antiphon.formats.responses.library import decode_fork, decode_import, decode_prompt, decode_rewind
+from antiphon.formats.responses.parameters import (
+    decode_cascade,
+    decode_conversation_list,
+    decode_delivery_list,
+    decode_prompt_list,
+    decode_prompt_version,
+    decode_response_list,
+    decode_shown,
+)
+from antiphon.formats.responses.published import published_schemas
+from antiphon.formats.responses.query import decode_include, decode_page, decode_retrieval
 from antiphon.formats.responses.request import FIELDS, decode
 from antiphon.formats.responses.state import decode_conversation, decode_items, decode_metadata, show_item
 from antiphon.formats.responses.stream import ResponsesStreamEncoder
-from antiphon.hub.errors import InvalidRequest
-from antiphon.hub.format import ConversationDraft, PageRequest
+from antiphon.hub.errors import AntiphonError, InvalidRequest
+from antiphon.hub.format import ConversationDraft, CreateFrame, PageRequest, RefusedFrame, RetrievalRequest
 from antiphon.hub.items import JsonObject
+from antiphon.hub.library import CursorPage, ForkDraft, ItemLine, ListRequest
+from antiphon.hub.prompt import Prompt
 from antiphon.hub.turn import TurnRequest
 
 __all__ = ["ResponsesFormat"]
@@ -35,12 +50,12 @@ class ResponsesFormat:
         self._max_items = max_items
         self._unknown_parameters = unknown_parameters
 
-    def decode(self, body: JsonObject) -> TurnRequest:
+    def decode(self, body: JsonObject, *, generate: bool = True) -> TurnRequest:
         unknown: tuple[str, ...] = ()
         if self._unknown_parameters == "ignore":
             unknown = tuple(name for name in body if name not in FIELDS)
             body = {name: value for name, value in body.items() if name in FIELDS}
-        request = decode(body)
+        request = decode(body, generate=generate)
         if len(request.input) > self._max_items:
             raise InvalidRequest(
                 f"Invalid 'input': array too long. Expected an array with maximum length {self._max_items} "
@@ -52,11 +67,23 @@ class ResponsesFormat:
             request = msgspec.structs.replace(request, not_applied=(*request.not_applied, *unknown))
         return request
 
-    def stream_encoder(self, *, obfuscate: bool) -> ResponsesStreamEncoder:
-        return ResponsesStreamEncoder(obfuscate=obfuscate)
+    def decode_compaction(self, body: JsonObject) -> TurnRequest:
+        return decode_compaction(body)
+
+    def decode_count(self, body: JsonObject) -> TurnRequest:
+        return decode_count(body)
+
+    def stream_encoder(self, *, obfuscate: bool, start: int = 0) -> ResponsesStreamEncoder:
+        return ResponsesStreamEncoder(obfuscate=obfuscate, start=start)
 
     def encode_response(self, response: JsonObject) -> bytes:
         return encode_response(response)
+
+    def decode_frame(self, frame: JsonObject) -> CreateFrame | RefusedFrame:
+        return decode_frame(frame)
+
+    def encode_error(self, error: AntiphonError, stream_id: str | None = None) -> bytes:
+        return encode_error(error, stream_id)
 
     def decode_conversation(self, body: JsonObject) -> ConversationDraft:
         return decode_conversation(body)
@@ -73,5 +100,44 @@ class ResponsesFormat:
     def decode_include(self, query: Mapping[str, Sequence[str]]) -> frozenset[str]:
         return decode_include(query)
 
+    def decode_retrieval(self, query: Mapping[str, Sequence[str]]) -> RetrievalRequest:
+        return decode_retrieval(query)
+
     def show_item(self, body: JsonObject, include: frozenset[str]) -> JsonObject:
         return show_item(body, include)
+
+    def schemas(self) -> Mapping[str, JsonObject]:
+        return published_schemas(max_items=self._max_items, refuse_unknown=self._unknown_parameters == "reject")
+
+    def decode_shown(self, query: Mapping[str, Sequence[str]]) -> frozenset[str]:
+        return decode_shown(query)
+
+    def decode_cascade(self, query: Mapping[str, Sequence[str]]) -> bool:
+        return decode_cascade(query)
+
+    def decode_response_list(self, query: Mapping[str, Sequence[str]]) -> ListRequest:
+        return decode_response_list(query)
+
+    def decode_conversation_list(self, query: Mapping[str, Sequence[str]]) -> ListRequest:
+        return decode_conversation_list(query)
+
+    def decode_fork(self, body: JsonObject) -> ForkDraft:
+        return decode_fork(body)
+
+    def decode_rewind(self, body: JsonObject) -> str:
+        return decode_rewind(body)
+
+    def decode_import(self, lines: Iterable[ItemLine]) -> ConversationDraft:
+        return decode_import(lines)
+
+    def decode_prompt(self, body: JsonObject) -> Prompt:
+        return decode_prompt(body, self._max_items)
+
+    def decode_delivery_list(self, query: Mapping[str, Sequence[str]]) -> CursorPage:
+        return decode_delivery_list(query)
+
+    def decode_prompt_list(self, query: Mapping[str, Sequence[str]]) -> CursorPage:
+        return decode_prompt_list(query)
+
+    def decode_prompt_version(self, query: Mapping[str, Sequence[str]]) -> str | None:
+        return decode_prompt_version(query)

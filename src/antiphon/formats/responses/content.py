@@ -12,7 +12,7 @@ from typing import Any
 from antiphon.formats.responses.flaw import Flaw, listed
 from antiphon.formats.responses.schema import Anything, Arr, ByType, Enum, Field, Obj, Schema, Str, Tagged
 
-__all__ = ["ASSISTANT_CONTENT", "INPUT_CONTENT", "MAX_TEXT", "TOOL_OUTPUT"]
+__all__ = ["ASSISTANT_CONTENT", "INPUT_CONTENT", "INPUT_PART", "MAX_TEXT", "TOOL_OUTPUT"]
 
 # Lengths in characters, from the published document.
 MAX_TEXT = 10_485_760
@@ -118,6 +118,7 @@ class Wrapped:
 # What people bring from Chat Completions.
 _CHAT_INPUT = {"text": "input_text", "image_url": "input_image", "file": "input_file"}
 
+INPUT_PART = Tagged(variants=_INPUT_PARTS, elsewhere=_ALL_PARTS, hints=_CHAT_INPUT)
 INPUT_CONTENT = _content(_INPUT_PARTS, _CHAT_INPUT, of_string=Wrapped("input_text"))
 ASSISTANT_CONTENT = _content(_OUTPUT_PARTS, {"text": "output_text"}, of_string=Wrapped("output_text"))
 TOOL_OUTPUT = _content(_INPUT_PARTS, _CHAT_INPUT, of_string=Str(max_length=MAX_TEXT))

@@ -26,7 +26,7 @@ from antiphon.formats.responses.schema import (
     Str,
     Tagged,
 )
-from antiphon.hub.errors import InvalidRequest
+from antiphon.hub.errors import DuplicateItem
 from antiphon.hub.items import JsonObject
 
 __all__ = ["ITEM", "ITEM_TYPES", "check_item_ids"]
@@ -270,7 +270,7 @@ def check_item_ids(items: Iterable[JsonObject]) -> None:
     Refuse a list in which one id occurs twice.
 
     Raises:
-        InvalidRequest: Names the id.
+        DuplicateItem: Names the id.
     """
     seen: set[str] = set()
     for item in items:
@@ -278,10 +278,7 @@ def check_item_ids(items: Iterable[JsonObject]) -> None:
         if item_id is None:
             continue
         if item_id in seen:
-            raise InvalidRequest(
-                f"Duplicate item found with id {item_id}. Remove duplicate items from your input and try again.",
-                param="input",
-            )
+            raise DuplicateItem(item_id)
         seen.add(item_id)
 
 

@@ -8,19 +8,35 @@ from typing import Any
 
 from antiphon.formats.responses.flaw import Flaw, nearest, unknown
 from antiphon.formats.responses.request import INCLUDE
-from antiphon.formats.responses.schema import Enum, Int, Schema
-from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
-from antiphon.hub.format import PageRequest
+from antiphon.formats.responses.schema import Bool, Enum, Field, Int, Schema, Str
+from antiphon.hub.errors import UnsupportedParameter
+from antiphon.hub.format import PageRequest, RetrievalRequest
 
-__all__ = ["decode_include", "decode_page"]
+__all__ = ["PAGE", "RETRIEVAL", "decode_include", "decode_page", "decode_retrieval"]
 
 Query = Mapping[str, Sequence[str]]
 
 _LIMIT = Int(minimum=1, maximum=100)
 _ORDER = Enum(("asc", "desc"))
+_FLAG = Enum(("true", "false"))
+_SEQUENCE_NUMBER = Int(minimum=0)
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 # SDKs write the members of a list as `include[]=a&include[]=b`, people as `include=a`.
 _INCLUDE_NAMES = ("include", "include[]")
+
+# The parameters of each kind of query, as they are published.
+PAGE: Mapping[str, Field] = {
+    "limit": Field(schema=_LIMIT, default=20),
+    "order": Field(schema=_ORDER, default="desc"),
+    "after": Field(schema=Str()),
+    "include": Field(schema=INCLUDE),
+}
+RETRIEVAL: Mapping[str, Field] = {
+    "include": Field(schema=INCLUDE),
+    "stream": Field(schema=Bool(), default=False),
+    "starting_after": Field(schema=_SEQUENCE_NUMBER),
+    "include_obfuscation": Field(schema=Bool(), default=False),
+}
 
 
 def decode_page(query: Query) -> PageRequest:
@@ -31,11 +47,11 @@ def decode_page(query: Query) -> PageRequest:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
     try:
-        _check_names(query, ("limit", "order", "after", *_INCLUDE_NAMES))
+        _check_names(query, (*PAGE, *_INCLUDE_NAMES))
         limit = _single(query, "limit")
         order = _single(query, "order")
         return PageRequest(
-            limit=20 if limit is None else _checked("limit", _LIMIT, _whole(limit)),
+            limit=20 if limit is None else _checked("limit", _LIMIT, _whole(limit, "limit")),
             order="desc" if order is None else _checked("order", _ORDER, order),
             after=_single(query, "after"),
             include=_include(query),
@@ -46,35 +62,51 @@ def decode_page(query: Query) -> PageRequest:
 
 def decode_include(query: Query) -> frozenset[str]:
     """
-    Read the query of ``GET /v1/responses/{id}``: ``include``, and ``stream=false``, which is how it is answered anyway.
+    Read the query of an item's retrieval.
 
     Raises:
-        InvalidRequest: Names the first parameter that is wrong, unknown, or asks for a stream to be replayed.
+        InvalidRequest: Names the first parameter that is wrong or unknown.
     """
     try:
-        _check_names(query, (*_INCLUDE_NAMES, *_OF_STREAMS))
-        _refuse_stream(query)
+        _check_names(query, _INCLUDE_NAMES)
         return _include(query)
     except Flaw as flaw:
         raise flaw.error() from None
 
 
-_OF_STREAMS = ("stream", "starting_after", "include_obfuscation")
+def decode_retrieval(query: Query) -> RetrievalRequest:
+    """
+    Read the query of ``GET /v1/responses/{id}``.
 
-
-def _refuse_stream(query: Query) -> None:
-    stream = _single(query, "stream")
-    if stream is not None and stream.lower() != "false":
-        raise InvalidRequest(
-            "This response cannot be streamed because it was not created with background=true.", param="stream"
+    Raises:
+        InvalidRequest: Names the first parameter that is wrong or unknown, or that needs ``stream=true``.
+    """
+    try:
+        _check_names(query, (*RETRIEVAL, *_INCLUDE_NAMES))
+        wanted = RetrievalRequest(
+            include=_include(query),
+            stream=_flag(query, "stream"),
+            starting_after=_starting_after(query),
+            include_obfuscation=_flag(query, "include_obfuscation"),
         )
-    for name in _OF_STREAMS[1:]:
-        if name in query:
-            raise UnsupportedParameter(
-                f"Unsupported parameter: '{name}' has a meaning only for a stream that is replayed, and this response "
-                "was not created with background=true.",
-                param=name,
-            )
+    except Flaw as flaw:
+        raise flaw.error() from None
+    for name in ("starting_after", "include_obfuscation"):
+        if name in query and not wanted.stream:
+            raise UnsupportedParameter(f"Unsupported parameter: '{name}' needs 'stream=true'.", param=name)
+    return wanted
+
+
+def _starting_after(query: Query) -> int:
+    after = _single(query, "starting_after")
+    if after is None:
+        return -1
+    return int(_checked("starting_after", _SEQUENCE_NUMBER, _whole(after, "starting_after")))
+
+
+def _flag(query: Query, name: str) -> bool:
+    value = _single(query, name)
+    return value is not None and _checked(name, _FLAG, value.lower()) == "true"
 
 
 def _check_names(query: Query, known: Collection[str]) -> None:
@@ -102,9 +134,9 @@ def _checked(name: str, schema: Schema, value: object) -> Any:
         raise flaw.under(f".{name}") from None
 
 
-def _whole(text: str) -> int:
+def _whole(text: str, name: str) -> int:
     if not _WHOLE.fullmatch(text):
-        raise _not_whole().under(".limit")
+        raise _not_whole().under(f".{name}")
     return int(text)
 
 

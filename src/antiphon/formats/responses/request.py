@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from antiphon.formats.responses.content import INPUT_PART, MAX_TEXT
 from antiphon.formats.responses.flaw import Flaw, invalid_type, missing
 from antiphon.formats.responses.items import ITEM, check_item_ids
 from antiphon.formats.responses.schema import (
@@ -22,6 +23,7 @@ from antiphon.formats.responses.schema import (
     Enum,
     Field,
     Int,
+    MapOf,
     Num,
     Obj,
     Str,
@@ -29,11 +31,22 @@ from antiphon.formats.responses.schema import (
     Tagged,
 )
 from antiphon.formats.responses.tools import HOSTED_TOOLS, TOOL_CHOICE, TOOLS, check_tool_names
-from antiphon.hub.errors import InvalidRequest, NotFound, UnsupportedParameter
+from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest
 
-__all__ = ["FIELDS", "INCLUDE", "INCLUDES", "METADATA", "decode"]
+__all__ = [
+    "FIELDS",
+    "INCLUDE",
+    "INCLUDES",
+    "METADATA",
+    "REFUSED",
+    "STATE",
+    "decode",
+    "items_of",
+    "reasoning_of",
+    "unsupported",
+]
 
 INCLUDES = (
     "file_search_call.results",
@@ -89,11 +102,23 @@ _REASONING = Obj(
     },
 )
 
+_VARIABLES = MapOf(
+    value=ByType(cases={str: Str(max_length=MAX_TEXT), dict: INPUT_PART}, expected="one of a string or object"),
+    names=".+",
+    max_properties=128,
+)
 _PROMPT = Obj(
     fields={
         "id": Field(schema=Str(), required=True),
         "version": Field(schema=Str()),
-        "variables": Field(schema=_FREE_OBJECT),
+        "variables": Field(schema=_VARIABLES),
+    },
+)
+
+_CONTEXT_MANAGEMENT = Obj(
+    fields={
+        "type": Field(schema=Enum(("compaction",)), required=True),
+        "compact_threshold": Field(schema=Int(minimum=1000)),
     },
 )
 
@@ -110,7 +135,8 @@ _INPUT = ByType(
 
 _SERVICE_TIERS = Enum(("auto", "default", "flex", "scale", "priority", "fast", "ultrafast"))
 
-# In the order in which OpenAI reports what is wrong; the last five are known from the SDK's types alone.
+# In the order in which OpenAI reports what is wrong. Those from 'context_management' on are known from the SDK's types
+# alone, the last from Codex alone, which sends it with every request.
 FIELDS: dict[str, Field] = {
     "model": Field(schema=Str()),
     "input": Field(schema=_INPUT),
@@ -143,11 +169,12 @@ FIELDS: dict[str, Field] = {
     "store": Field(schema=Bool(), default=True),
     "service_tier": Field(schema=_SERVICE_TIERS),
     "top_logprobs": Field(schema=Int(minimum=0, maximum=20)),
-    "context_management": Field(schema=Arr(item=_FREE_OBJECT, expected="an array of objects")),
+    "context_management": Field(schema=Arr(item=_CONTEXT_MANAGEMENT, expected="an array of objects"), default=[]),
     "conversation": Field(schema=_CONVERSATION),
     "background_options": Field(schema=_FREE_OBJECT),
     "image": Field(schema=_FREE_OBJECT),
     "access_programs": Field(schema=_FREE_OBJECT),
+    "client_metadata": Field(schema=_FREE_OBJECT),
 }
 
 # Chat Completions' names for what has another name here.
@@ -165,38 +192,40 @@ _MOVED = {
 _REQUEST = Obj(fields=FIELDS, moved=_MOVED)
 
 # Valid fields that this gateway has nothing behind yet, each with what a caller can do instead.
-_REFUSED = {
+REFUSED = {
     "moderation": "Leave it out and moderate the input and the answer yourself.",
     "prompt_cache_options": "Use 'prompt_cache_key', which is passed on to the upstream.",
-    "context_management": "Compact the conversation yourself, or start a new one.",
     "background_options": "Leave it out.",
     "image": "Leave it out.",
     "access_programs": "Leave it out.",
 }
 
 
-def decode(body: JsonObject) -> TurnRequest:
+def decode(body: JsonObject, *, generate: bool = True) -> TurnRequest:
     """
     Read a request, checked field by field.
 
+    Args:
+        generate: False for a turn that only keeps its input; it needs none.
+
     Raises:
         InvalidRequest: Names the first field that is wrong, in OpenAI's order of checks.
-        NotFound: It names a stored prompt, of which there are none.
     """
     try:
-        _check_presence(body)
+        _check_presence(body, needs_input=generate)
         fields = _REQUEST.check(body)
         _check_tools(fields["tools"])
     except Flaw as flaw:
         raise flaw.error() from None
-    items = _items_of(fields.get("input"))
+    items = items_of(fields.get("input"))
     check_item_ids(items)
-    _check_state(fields, items)
-    _check_support(fields, items)
-    return _turn(fields, items)
+    _check_state(fields, items, needs_input=generate)
+    _check_support(fields)
+    given = frozenset(name for name, value in body.items() if value is not None) if "prompt" in fields else frozenset()
+    return _turn(fields, items, given, generate=generate)
 
 
-def _check_presence(body: Mapping[str, Any]) -> None:
+def _check_presence(body: Mapping[str, Any], *, needs_input: bool) -> None:
     if body.get("prompt") is None:
         if "model" not in body:
             raise missing("model")
@@ -204,11 +233,12 @@ def _check_presence(body: Mapping[str, Any]) -> None:
             raise _wrong_model(body["model"])
     if "messages" in body:
         raise _moved_messages()
-    if body.get("input") is None and not any(body.get(name) is not None for name in _STATE):
+    if needs_input and body.get("input") is None and not any(body.get(name) is not None for name in STATE):
         raise missing("input")
 
 
-_STATE = ("previous_response_id", "prompt", "conversation")
+# What a turn can stand on; without any of these it needs an input.
+STATE = ("previous_response_id", "prompt", "conversation")
 
 
 def _wrong_model(model: object) -> Flaw:
@@ -234,7 +264,8 @@ def _check_tools(tools: list[JsonObject]) -> None:
         raise flaw.under(".tools") from None
 
 
-def _items_of(value: str | list[JsonObject] | None) -> tuple[JsonObject, ...]:
+def items_of(value: str | list[JsonObject] | None) -> tuple[JsonObject, ...]:
+    """The items of a checked ``input``; a string is one user message."""
     if not value:
         return ()
     if isinstance(value, list):
@@ -243,51 +274,48 @@ def _items_of(value: str | list[JsonObject] | None) -> tuple[JsonObject, ...]:
     return ({"type": "message", "role": "user", "status": "completed", "content": [part]},)
 
 
-def _check_state(fields: Mapping[str, Any], items: tuple[JsonObject, ...]) -> None:
+def _check_state(fields: Mapping[str, Any], items: tuple[JsonObject, ...], *, needs_input: bool) -> None:
     if "previous_response_id" in fields and "conversation" in fields:
         # The empty name and the shortened one are OpenAI's.
         raise InvalidRequest(
             "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'.",
             code="mutually_exclusive_parameters",
         )
-    if "prompt" in fields:
-        raise NotFound(f"Prompt with id '{fields['prompt']['id']}' not found.")
-    if not items and "previous_response_id" not in fields and "conversation" not in fields:
+    if needs_input and not items and not any(name in fields for name in STATE):
         raise InvalidRequest(
             "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided.",
             code="missing_required_parameter",
         )
 
 
-def _check_support(fields: Mapping[str, Any], items: tuple[JsonObject, ...]) -> None:
-    if fields["background"]:
-        raise _unsupported("background", "Leave it out and wait for the response, or set 'stream' to true.")
-    if fields["truncation"] != "disabled":
-        raise _unsupported("truncation", "Use 'disabled', and leave out what the model need not see.", "'auto'")
-    for name, remedy in _REFUSED.items():
+def _check_support(fields: Mapping[str, Any]) -> None:
+    for name, remedy in REFUSED.items():
         if name in fields:
-            raise _unsupported(name, remedy)
-    for index, item in enumerate(items):
-        if item["type"] == "compaction_trigger":
-            raise _unsupported(f"input[{index}]", "Leave it out.", "Compaction")
+            raise unsupported(name, remedy)
 
 
-def _unsupported(param: str, remedy: str, what: str = "") -> UnsupportedParameter:
-    subject = f"{what} for '{param}'" if what else f"'{param}'"
+def unsupported(param: str, remedy: str) -> UnsupportedParameter:
+    """The error for a valid field that nothing is behind; *remedy* is what a caller can do instead."""
     return UnsupportedParameter(
-        f"Unsupported parameter: {subject} is not supported by this gateway. {remedy}", param=param
+        f"Unsupported parameter: '{param}' is not supported by this gateway. {remedy}", param=param
     )
 
 
-def _turn(fields: Mapping[str, Any], items: tuple[JsonObject, ...]) -> TurnRequest:
+def _turn(
+    fields: Mapping[str, Any], items: tuple[JsonObject, ...], given: frozenset[str], *, generate: bool
+) -> TurnRequest:
     return TurnRequest(
-        model=fields["model"],
+        model=fields.get("model", ""),
         input=items,
         instructions=fields.get("instructions"),
         previous_response_id=fields.get("previous_response_id"),
         conversation=_conversation_id(fields.get("conversation")),
+        prompt=fields.get("prompt"),
+        given=given,
         store=fields["store"],
+        background=fields["background"],
         stream=fields["stream"],
+        generate=generate,
         include=frozenset(fields["include"]),
         include_obfuscation=fields.get("stream_options", {}).get("include_obfuscation", True),
         tools=tuple(fields["tools"]),
@@ -301,8 +329,9 @@ def _turn(fields: Mapping[str, Any], items: tuple[JsonObject, ...]) -> TurnReque
         presence_penalty=fields.get("presence_penalty"),
         frequency_penalty=fields.get("frequency_penalty"),
         text=fields["text"],
-        reasoning=_reasoning(fields["reasoning"]),
+        reasoning=reasoning_of(fields["reasoning"]),
         truncation=fields["truncation"],
+        context_management=tuple(fields["context_management"]),
         metadata=fields["metadata"],
         service_tier=fields.get("service_tier"),
         user=fields.get("user"),
@@ -317,7 +346,8 @@ def _conversation_id(value: str | dict[str, str] | None) -> str | None:
     return value["id"] if isinstance(value, dict) else value
 
 
-def _reasoning(reasoning: JsonObject) -> JsonObject:
+def reasoning_of(reasoning: JsonObject) -> JsonObject:
+    """A checked ``reasoning`` without the field's deprecated names."""
     # The deprecated name of `summary`; the newer one wins.
     if "generate_summary" not in reasoning:
         return reasoning
@@ -327,7 +357,10 @@ def _reasoning(reasoning: JsonObject) -> JsonObject:
 
 
 def _not_applied(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    names = []
     # The limit counts calls of tools that the upstream runs; without such a tool there is nothing to count.
     if "max_tool_calls" in fields and not any(tool["type"] in HOSTED_TOOLS for tool in fields["tools"]):
-        return ("max_tool_calls",)
-    return ()
+        names.append("max_tool_calls")
+    if "client_metadata" in fields:
+        names.append("client_metadata")
+    return tuple(names)

@@ -36,6 +36,7 @@ __all__ = [
     "Enum",
     "Field",
     "Int",
+    "MapOf",
     "Num",
     "Obj",
     "Schema",
@@ -297,6 +298,37 @@ class StrMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MapOf:
+    """
+    An object whose members have one schema, under names that the caller chooses.
+
+    Attributes:
+        names: A regular expression that every name has to match as a whole.
+    """
+
+    value: Schema
+    names: str
+    max_properties: int
+    expected: str = "an object"
+
+    def check(self, value: object) -> dict[str, Any]:
+        """See :class:`Schema`."""
+        if type(value) is not dict:
+            raise invalid_type(self.expected, value)
+        if len(value) > self.max_properties:
+            raise _too_many_properties(self.max_properties, len(value))
+        checked = {}
+        for name, part in value.items():
+            try:
+                if not re.fullmatch(self.names, name):
+                    raise _wrong_name(name, self.names)
+                checked[name] = self.value.check(part)
+            except Flaw as flaw:
+                raise flaw.under(f".{brief(name)}") from None
+        return checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ByType:
     """A value of one of several JSON types, each with a schema of its own."""
 
@@ -382,6 +414,17 @@ def _too_many_properties(maximum: int, count: int) -> Flaw:
         lambda path: (
             f"Invalid '{path}': too many properties. Expected an object with at most {maximum} properties, "
             f"but got an object with {count} properties instead."
+        ),
+    )
+
+
+def _wrong_name(name: str, pattern: str) -> Flaw:
+    step = f".{brief(name)}"
+    return Flaw(
+        "invalid_value",
+        lambda path: (
+            f"Invalid property name in '{path.removesuffix(step)}': '{brief(name)}'. Expected a name that matches the "
+            f"pattern '{pattern}'."
         ),
     )
 

@@ -68,19 +68,21 @@ _NAME = re.compile(r"[a-z][a-z0-9_.]{0,99}")
 _OURS = ("type", "sequence_number", "obfuscation")
 
 _PROBE = "\x00"
+_DATA = b"\ndata: "
 
 
 class ResponsesStreamEncoder:
     """
-    One stream, from its first event on.
+    One stream, for one reader.
 
     Args:
         obfuscate: Pad the deltas.
+        start: The sequence number of the first event.
     """
 
-    def __init__(self, *, obfuscate: bool) -> None:
+    def __init__(self, *, obfuscate: bool, start: int = 0) -> None:
         self._obfuscate = obfuscate
-        self._next = 0
+        self._next = start
         self._part = _NO_PART
         self._parts: dict[tuple[object, ...], _Part] = {}
 
@@ -118,6 +120,17 @@ class ResponsesStreamEncoder:
             number += 1
         self._next = number
         return b"".join(blocks)
+
+    def encode_each(self, events: Iterable[Event | OtherEvent]) -> list[bytes]:
+        """
+        The JSON of each event alone, for a transport that has frames of its own.
+
+        Raises:
+            UpstreamBroken: As :meth:`encode`.
+        """
+        blocks = [self.encode((event,)) for event in events]
+        # A type holds no line break, so what follows the first one is the data.
+        return [block[block.index(_DATA) + len(_DATA) : -2] for block in blocks]
 
     def _find(self, event: Delta) -> _Part:
         index = event.summary_index if isinstance(event, ReasoningSummaryTextDelta) else _content_index(event)

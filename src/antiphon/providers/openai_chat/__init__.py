@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import orjson
 
-from antiphon.hub.errors import InvalidRequest, UpstreamError
+from antiphon.hub.errors import InvalidRequest, UpstreamBroken, UpstreamError
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
@@ -25,6 +26,7 @@ from antiphon.providers.openai_chat.models import LIST_MODELS, decode_models
 from antiphon.providers.openai_chat.parameters import encode_settings
 from antiphon.providers.openai_chat.quirks import Quirks, read_quirks
 from antiphon.providers.openai_chat.reasoning import DIALECT
+from antiphon.providers.openai_chat.reply import decode_chunk, read_usage
 from antiphon.providers.openai_chat.tool_choice import allowed_names, offer_tools
 from antiphon.providers.openai_chat.tools import read_tools, wraps_custom_tools
 
@@ -72,6 +74,19 @@ class OpenAIChat:
             allowed_tools=allowed_names(toolbox, call.request),
             stream_end=self._quirks.stream_end,
         )
+
+    def count(self, call: ModelCall) -> UpstreamRequest | None:
+        """The same call for one token of output: its usage says how long the input is."""
+        if self._quirks.counting == "none":
+            return None
+        request = msgspec.structs.replace(call.request, max_output_tokens=1)
+        return self.encode(msgspec.structs.replace(call, request=request, stream=False))
+
+    def decode_count(self, body: bytes) -> int:
+        chunk = decode_chunk(body)
+        if chunk.usage is None or chunk.usage.prompt_tokens is None:
+            raise UpstreamBroken("The upstream's reply has no count of its prompt's tokens.")
+        return read_usage(chunk.usage).input_tokens
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
         return translate_error(status, headers, body, upstream=upstream)

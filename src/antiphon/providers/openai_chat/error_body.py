@@ -47,12 +47,16 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
         code: Machine-readable, if it is a word; a number repeats the status.
         kind: The ``type`` of an envelope.
         param: The request field at fault, in the upstream's words.
+        input_tokens: How long the input is, where the envelope says it in a field (llama.cpp).
+        window_tokens: How long it may be, likewise.
     """
 
     text: str = ""
     code: str | None = None
     kind: str | None = None
     param: str | None = None
+    input_tokens: int | None = None
+    window_tokens: int | None = None
 
 
 def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
@@ -108,6 +112,8 @@ def _read(document: object) -> Complaint:
         code=_word(envelope.get("code")),
         kind=_word(envelope.get("type")) or _word(envelope.get("status")),
         param=param if isinstance(param := envelope.get("param"), str) else None,
+        input_tokens=_count(envelope.get("n_prompt_tokens")),
+        window_tokens=_count(envelope.get("n_ctx")),
     )
 
 
@@ -154,3 +160,7 @@ def _location(entry: object) -> str:
 
 def _word(value: object) -> str | None:
     return value if isinstance(value, str) and _CODE.match(value) and not value.isdigit() else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -3,8 +3,8 @@ Answers that are not 2xx, as errors of our own.
 
 Servers that speak chat completions agree on the request, not on their errors: OpenAI's envelope, llama.cpp's with a
 numeric code, FastAPI's ``detail``, Ollama's bare text, Gemini's list around an envelope, a proxy's HTML page. Here the
-status decides the class and :mod:`.error_body` finds the words. What reaches a client names the upstream, is short,
-and has everything masked that looks like a credential.
+status decides the class, :mod:`.error_body` finds the words, and :mod:`.overflow` those that say "too long". What
+reaches a client names the upstream, is short, and has everything masked that looks like a credential.
 """
 
 from __future__ import annotations
@@ -26,29 +26,10 @@ from antiphon.hub.errors import (
 )
 from antiphon.providers.openai_chat.error_body import Complaint, read_complaint
 from antiphon.providers.openai_chat.fields import client_param
+from antiphon.providers.openai_chat.overflow import OUTPUT_LIMIT_WORDS, read_overflow
 
 __all__ = ["translate_error"]
 
-_CONTEXT_MESSAGE: Final = "Your input exceeds the context window of this model. Please adjust your input and try again."
-_CONTEXT_CODES = frozenset(
-    {
-        "context_length_exceeded",
-        "context_window_exceeded",
-        "exceed_context_size_error",  # llama.cpp, as the type
-        "model_max_prompt_tokens_exceeded",  # GitHub Models
-    }
-)
-# Each alternative is a vendor's own wording: OpenAI/vLLM/DeepSeek/Mistral/SGLang, LM Studio, xAI, Anthropic and
-# Fireworks, Bedrock, llama.cpp, Groq/Cerebras, Gemini, TGI/Together, Cohere, Moonshot, DashScope, Zhipu.
-_CONTEXT_WORDS = re.compile(
-    r"context[ _](?:length|window|limit)|overflows? the context|maximum prompt length|(?:prompt|input) is too long"
-    r"|context size|reduce the length of the (?:messages|prompt|input)|input token count .{0,40}exceeds"
-    r"|`inputs` (?:tokens|must have)|too many tokens|exceeded model token limit|range of input length"
-    r"|prompt exceeds max length",
-    re.IGNORECASE,
-)
-# vLLM mentions the context length here too, but it is the wish for output that is too large.
-_OUTPUT_LIMIT_WORDS = re.compile(r"max_(?:completion_|output_)?tokens\W.{0,80}too large", re.IGNORECASE)
 _NO_SUCH_MODEL_WORDS = re.compile(
     r"\bmodels?(?:/\S{1,200})?(?:\s+\S{1,200})?\s+(?:was |is |does )?not (?:found|exist|available)"
     r"|\b(?:unknown|no such|invalid|not a valid|unable to access) model\b",
@@ -98,8 +79,9 @@ def translate_error(status: int, headers: Mapping[str, str], body: bytes, *, ups
         upstream: The configured name, which goes into the message.
     """
     complaint = read_complaint(body, html="html" in headers.get("content-type", ""))
-    if _is_overflow(status, complaint):
-        return UpstreamRefused(_CONTEXT_MESSAGE, param="input", code="context_length_exceeded")
+    overflow = read_overflow(status, complaint)
+    if overflow is not None:
+        return overflow
     if status in (400, 404, 422) and _is_about_model(complaint):
         message = _say(upstream, "does not serve the model", status, complaint)
         return UpstreamLacksModel(message, param="model")
@@ -117,13 +99,6 @@ def _kind_of(status: int, complaint: Complaint) -> _Kind:
     return _BY_STATUS.get(status) or _BY_HUNDRED.get(status // 100, _UNEXPECTED)
 
 
-def _is_overflow(status: int, complaint: Complaint) -> bool:
-    if status not in (400, 413, 422, 500) or _OUTPUT_LIMIT_WORDS.search(complaint.text):
-        return False
-    coded = not _CONTEXT_CODES.isdisjoint((complaint.code, complaint.kind))
-    return coded or bool(_CONTEXT_WORDS.search(complaint.text))
-
-
 def _is_about_model(complaint: Complaint) -> bool:
     return complaint.code in _NO_SUCH_MODEL_CODES or bool(_NO_SUCH_MODEL_WORDS.search(complaint.text))
 
@@ -133,7 +108,7 @@ def _is_out_of_quota(status: int, complaint: Complaint) -> bool:
 
 
 def _param(complaint: Complaint) -> str | None:
-    if _OUTPUT_LIMIT_WORDS.search(complaint.text):
+    if OUTPUT_LIMIT_WORDS.search(complaint.text):
         return "max_output_tokens"
     return client_param(complaint.param) if complaint.param else None
 

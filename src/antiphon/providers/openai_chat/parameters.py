@@ -116,6 +116,3 @@ def _not_applied(request: TurnRequest, quirks: Quirks) -> Iterator[str]:
         yield "reasoning.summary"
     if quirks.replay_reasoning == "never" and request.reasoning.get("context") not in (None, "auto"):
         yield "reasoning.context"
-    if request.truncation == "auto":
-        # A context that does not fit is the upstream's 400, never a history that was shortened without a word.
-        yield "truncation"

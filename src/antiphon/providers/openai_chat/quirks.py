@@ -77,6 +77,12 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tool_call_ids: Literal["as_is", "alphanumeric_9"] = "as_is"
     """Which tool call ids are taken: any, or only nine letters and digits (Mistral), made of ours by a hash."""
 
+    counting: Literal["none", "completion"] = "none"
+    """
+    How input tokens are counted without a turn: estimated here, or by asking for a completion of one token and reading
+    its usage. That is exact, and cheap where the server keeps a prompt for the question that follows.
+    """
+
     drop: tuple[str, ...] = ()
     """Body fields that the upstream refuses: never sent, and reported as not applied when a request asks for them."""
 

@@ -11,6 +11,9 @@ from typing import Final
 
 import apsw
 
+from antiphon.stores.sqlite.library_checking import LIBRARY_CHECKS
+from antiphon.stores.sqlite.work_checking import WORK_CHECKS
+
 __all__ = ["problems_of"]
 
 # Put before every check. tops: how far anything looks into each log; a log without a row there is looked into by
@@ -55,7 +58,7 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
         """
         SELECT f.log FROM logs f LEFT JOIN logs b ON b.tenant = f.tenant AND b.log = f.base_log
         WHERE f.base_log IS NOT NULL AND (
-            b.log IS NULL OR f.base_position >= b.length OR f.base_position < b.base_position OR f.base_epoch > b.epoch
+            b.log IS NULL OR f.base_position >= b.length OR f.base_position < -1 OR f.base_epoch > b.epoch
         )
         """,
     ),
@@ -85,7 +88,7 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
         SELECT DISTINCT i.log FROM items i
         WHERE i.id IS NULL AND i.ref_log IS NULL AND NOT EXISTS (
             SELECT 1 FROM removals v
-            WHERE v.tenant = i.tenant AND v.viewing_log = i.log AND v.item_log = i.log AND v.position = i.position
+            WHERE v.tenant = i.tenant AND v.item_log = i.log AND v.position = i.position
         )
         """,
     ),
@@ -93,7 +96,8 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
         "response {} stands outside its log",
         """
         SELECT r.id FROM responses r LEFT JOIN logs l USING (tenant, log)
-        WHERE l.log IS NULL OR r.last_position >= l.length OR r.first_position <= l.base_position
+        WHERE l.log IS NULL OR r.last_position >= l.length
+           OR r.first_position <= l.base_position AND r.last_position >= r.first_position
            OR r.output_position < r.first_position OR r.output_position > r.last_position + 1
            OR r.last_position < r.first_position - 1 OR r.epoch > l.epoch
         """,
@@ -110,7 +114,7 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
         "conversation {} has no log of its own",
         """
         SELECT c.id FROM conversations c LEFT JOIN logs l USING (tenant, log)
-        WHERE l.log IS NULL OR l.kind <> 'conversation' OR l.base_log IS NOT NULL
+        WHERE l.log IS NULL OR l.kind <> 'conversation'
         """,
     ),
     (
@@ -144,21 +148,6 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
         """,
     ),
     (
-        "log {} keeps removed items that nothing reaches",
-        """
-        SELECT DISTINCT i.log FROM removals v
-        JOIN items i ON i.tenant = v.tenant AND i.log = v.item_log AND i.position = v.position
-        WHERE (i.id IS NOT NULL OR i.ref_log IS NOT NULL)
-          AND NOT EXISTS (
-            SELECT 1 FROM responses r WHERE r.tenant = v.tenant AND r.log = v.viewing_log
-              AND r.last_position >= v.position AND r.epoch < v.epoch)
-          AND NOT EXISTS (
-            SELECT 1 FROM logs f WHERE f.tenant = v.tenant AND f.base_log = v.viewing_log
-              AND f.base_position >= v.position AND f.base_epoch < v.epoch)
-          AND (i.tenant, i.log, i.position) NOT IN (SELECT tenant, log, position FROM pinned)
-        """,
-    ),
-    (
         "a removal names log {}, which does not exist",
         """
         SELECT DISTINCT v.viewing_log FROM removals v LEFT JOIN logs l ON l.tenant = v.tenant AND l.log = v.viewing_log
@@ -175,7 +164,7 @@ def problems_of(connection: apsw.Connection) -> list[str]:
         damage = [str(line) for (line,) in connection.execute("PRAGMA quick_check") if line != "ok"]
         return damage or [
             message.format(subject)
-            for message, statement in _CHECKS
+            for message, statement in (*_CHECKS, *LIBRARY_CHECKS, *WORK_CHECKS)
             for (subject,) in connection.execute(_TERMS + statement)
         ]
     finally:

@@ -1,11 +1,14 @@
 """
 Erasing what nothing reaches any more: incremental, by index, in the transaction of whatever made it unreachable.
 
-Everything below the highest position that something looks at in a log is kept, except what was removed from it
-before all who look were born. So a log is settled by three cuts: the tail above that position goes; removed items
-that nobody sees any more are blanked (their rows stay, so that positions have no gaps); a log that nothing looks into
-goes whole, and its base is settled next. An item that is referred to stays in any case; its log is settled when the
-last reference goes.
+Everything below the highest position that something looks at in a log is kept, except what was removed from all the
+views that go there. So a log is settled by three cuts: the tail above that position goes; removed items that nobody
+sees any more are blanked (their rows stay, so that positions have no gaps); a log that nothing looks into goes whole,
+and its base is settled next. A log into which everything looks only below its own items looks no further into its base
+than that. An item that is referred to stays in any case; its log is settled when the last reference goes.
+
+Removals are made in conversations only. Whoever looks through a chain's log sees the same below it, so only the logs
+of conversations need to be searched for removed items; a fork's removals may name items of the logs below it.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from antiphon.stores.sqlite.rows import rows_of
 
 __all__ = ["settle"]
 
-_NOTHING_HELD = (-2, 0)
+_NOTHING_HELD = (None, None, None)
 
 
 def settle(connection: apsw.Connection, tenant: TenantId, logs: Iterable[int], *, held: Head | None = None) -> None:
@@ -36,17 +39,21 @@ def settle(connection: apsw.Connection, tenant: TenantId, logs: Iterable[int], *
     while pending:
         log = read_log(connection, tenant, pending.pop())
         if log is not None:
-            pending += _settle(connection, tenant, log, held if held is not None and held.log == log.id else None)
+            pending += _settle(connection, tenant, log, held)
 
 
 def _settle(connection: apsw.Connection, tenant: TenantId, log: Log, held: Head | None) -> list[int]:
     """Settle one log. Returns the logs that lost something that stood on them."""
-    tops = [top for top in (log.top, None if held is None else held.position) if top is not None]
+    held_here = held.position if held is not None and held.log == log.id else None
+    tops = [top for top in (log.top, held_here) if top is not None]
     released = _trim(connection, tenant, log.id, max(tops, default=-1))
     if not tops:
         return released + _bury(connection, tenant, log)
-    if log.epoch > 0:
-        released += _blank(connection, tenant, log.id, _NOTHING_HELD if held is None else (held.position, held.epoch))
+    if log.base is not None and max(tops) < log.base.position:
+        connection.execute(queries.SHORTEN_BASE, (tenant, log.id, max(tops)))
+        released.append(log.base.log)
+    if not log.is_chain:
+        released += _blank(connection, tenant, log.id, held)
     return released
 
 
@@ -57,11 +64,12 @@ def _trim(connection: apsw.Connection, tenant: TenantId, log: int, top: int) -> 
     return [ref_log for (ref_log,) in dropped]
 
 
-def _blank(connection: apsw.Connection, tenant: TenantId, log: int, held: tuple[int, int]) -> list[int]:
-    unreached = rows_of(connection, queries.FIND_UNREACHED, tenant, log, *held)
-    for position, _ in unreached:
-        connection.execute(queries.BLANK_ITEM, (tenant, log, position))
-    return [ref_log for _, ref_log in unreached if ref_log is not None]
+def _blank(connection: apsw.Connection, tenant: TenantId, log: int, held: Head | None) -> list[int]:
+    held_columns = _NOTHING_HELD if held is None else (held.log, held.position, held.epoch)
+    unreached = rows_of(connection, queries.FIND_UNREACHED, tenant, log, *held_columns)
+    for item_log, position, _ in unreached:
+        connection.execute(queries.BLANK_ITEM, (tenant, item_log, position))
+    return [ref_log for _, _, ref_log in unreached if ref_log is not None]
 
 
 def _bury(connection: apsw.Connection, tenant: TenantId, log: Log) -> list[int]:

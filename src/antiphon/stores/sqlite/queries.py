@@ -15,7 +15,7 @@ _RESPONSE: Final = """
 SELECT r.id, r.conversation_id, r.previous_response_id, r.model, r.alias, r.provider, r.status, r.created_at,
        r.completed_at, r.insertion_index, r.expires_at, r.input_tokens, r.cached_tokens, r.cache_write_tokens,
        r.output_tokens, r.reasoning_tokens, r.payload, l.family, r.log, r.last_position, r.epoch, r.first_position,
-       r.output_position
+       r.output_position, r.ephemeral
 FROM responses r LEFT JOIN logs l ON l.tenant = r.tenant AND l.log = r.log
 """
 
@@ -28,7 +28,7 @@ READ_RESPONSES_OF: Final = (
 )
 
 READ_HEAD: Final = """
-SELECT r.log, r.last_position, r.epoch, r.status, r.conversation_id, l.family
+SELECT r.log, r.last_position, r.epoch, r.status, r.conversation_id, l.family, r.ephemeral
 FROM responses r LEFT JOIN logs l ON l.tenant = r.tenant AND l.log = r.log
 WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
 """
@@ -61,19 +61,19 @@ path (log, low, high, epoch, base_log, base_epoch) AS MATERIALIZED (
     SELECT l.log, l.base_position + 1, start.position, start.epoch, l.base_log, l.base_epoch
     FROM start CROSS JOIN logs l ON l.tenant = ?1 AND l.log = start.log
     UNION ALL
-    SELECT l.log, l.base_position + 1, path.low - 1, path.base_epoch, l.base_log, l.base_epoch
+    SELECT l.log, l.base_position + 1, min(path.low - 1, path.high), path.base_epoch, l.base_log, l.base_epoch
     FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.base_log
 )
 SELECT 0, start.log, start.position, start.epoch, start.family, start.status, start.conversation_id,
-       start.last_created_at, start.output_position
+       start.last_created_at, start.output_position, start.ephemeral
 FROM start
 UNION ALL
-SELECT 1, v.item_log, v.position, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT 1, v.item_log, v.position, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM path CROSS JOIN removals v ON v.tenant = ?1 AND v.viewing_log = path.log AND v.epoch <= path.epoch
 WHERE path.epoch > 0
 UNION ALL
 SELECT 2, i.log, i.position, coalesce(i.id, t.id), coalesce(i.type, t.type), coalesce(i.payload, t.payload),
-       i.left_out, i.ref_log, NULL
+       i.left_out, i.ref_log, NULL, NULL
 FROM path
 CROSS JOIN items i ON i.tenant = ?1 AND i.log = path.log AND i.position BETWEEN path.low AND path.high
 LEFT JOIN items t ON t.tenant = ?1 AND t.log = i.ref_log AND t.position = i.ref_position
@@ -81,8 +81,9 @@ LEFT JOIN items t ON t.tenant = ?1 AND t.log = i.ref_log AND t.position = i.ref_
 
 _START_AFTER: Final = """
 WITH RECURSIVE
-start (log, position, epoch, family, status, conversation_id, output_position, last_created_at) AS MATERIALIZED (
-    SELECT r.log, r.last_position, r.epoch, l.family, r.status, r.conversation_id, r.output_position,
+start (log, position, epoch, family, status, conversation_id, output_position, ephemeral, last_created_at)
+AS MATERIALIZED (
+    SELECT r.log, r.last_position, r.epoch, l.family, r.status, r.conversation_id, r.output_position, r.ephemeral,
     coalesce((
         SELECT n.created_at FROM responses n
         WHERE n.tenant = ?1 AND n.conversation_id = r.conversation_id AND (n.expires_at IS NULL OR n.expires_at > ?3)
@@ -95,8 +96,9 @@ start (log, position, epoch, family, status, conversation_id, output_position, l
 
 _START_OF: Final = """
 WITH RECURSIVE
-start (log, position, epoch, family, status, conversation_id, output_position, last_created_at) AS MATERIALIZED (
-    SELECT c.log, l.length - 1, l.epoch, l.family, 'completed', c.id, l.length,
+start (log, position, epoch, family, status, conversation_id, output_position, ephemeral, last_created_at)
+AS MATERIALIZED (
+    SELECT c.log, l.length - 1, l.epoch, l.family, 'completed', c.id, l.length, 0,
     coalesce((
         SELECT n.created_at FROM responses n
         WHERE n.tenant = ?1 AND n.conversation_id = c.id AND (n.expires_at IS NULL OR n.expires_at > ?3)
@@ -111,22 +113,54 @@ READ_HISTORY_AFTER: Final = _START_AFTER + _VIEW
 
 READ_HISTORY_OF: Final = _START_OF + _VIEW
 
-# Where an item shows in a log's present view: as itself, and through references to it.
-FIND_PRESENT: Final = """
-WITH shown (position, left_out) AS (
-    SELECT i.position, i.left_out FROM items i WHERE i.tenant = ?1 AND i.id = ?3 AND i.log = ?2
+# The logs that log ?2 stands on, itself first: how far its present end looks into each, and the epoch that it sees.
+_PATH_OF_LOG: Final = """
+WITH RECURSIVE
+path (log, high, epoch) AS MATERIALIZED (
+    SELECT l.log, l.length - 1, l.epoch FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
     UNION ALL
-    SELECT i.position, i.left_out
-    FROM items t CROSS JOIN items i ON i.tenant = ?1 AND i.ref_log = t.log AND i.ref_position = t.position
-    WHERE t.tenant = ?1 AND t.id = ?3 AND i.log = ?2
+    SELECT l.base_log, min(l.base_position, path.high), l.base_epoch
+    FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.log
+    WHERE l.base_log IS NOT NULL
 )
-SELECT shown.position FROM shown
-WHERE shown.left_out = 0 AND NOT EXISTS (
-    SELECT 1 FROM removals v
-    WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.item_log = ?2 AND v.position = shown.position
-)
-ORDER BY shown.position
 """
+
+_PLACES_ON_PATH: Final = """
+, places (log, position, left_out) AS MATERIALIZED (
+    SELECT i.log, i.position, i.left_out FROM items i WHERE i.tenant = ?1 AND i.id = ?3
+    UNION ALL
+    SELECT i.log, i.position, i.left_out
+    FROM items t CROSS JOIN items i ON i.tenant = ?1 AND i.ref_log = t.log AND i.ref_position = t.position
+    WHERE t.tenant = ?1 AND t.id = ?3
+),
+shown (log, position) AS MATERIALIZED (
+    SELECT places.log, places.position FROM places CROSS JOIN path ON path.log = places.log
+    WHERE places.position <= path.high AND places.left_out = 0
+)
+SELECT shown.log, shown.position FROM shown
+WHERE
+"""
+
+_ITEMS_ON_PATH_AFTER: Final = """
+SELECT shown.log, shown.position, shown.left_out
+FROM path AS at CROSS JOIN items shown
+ON shown.tenant = ?1 AND shown.log = at.log AND shown.position > ?3 AND shown.position <= at.high
+WHERE
+"""
+
+_NOT_HIDDEN_ON_PATH: Final = """
+NOT EXISTS (
+    SELECT 1 FROM path CROSS JOIN removals v
+    ON v.tenant = ?1 AND v.viewing_log = path.log AND v.item_log = shown.log AND v.position = shown.position
+    WHERE v.epoch <= path.epoch
+)
+"""
+
+# Where the item ?3 shows in a log's present view, as itself and through references to it: (log, position).
+FIND_PRESENT: Final = _PATH_OF_LOG + _PLACES_ON_PATH + _NOT_HIDDEN_ON_PATH + "ORDER BY shown.position"
+
+# What a log's present view shows after position ?3: (log, position), and whether it is left out.
+FIND_PRESENT_AFTER: Final = _PATH_OF_LOG + _ITEMS_ON_PATH_AFTER + _NOT_HIDDEN_ON_PATH
 
 # Where a turn goes.
 
@@ -139,17 +173,51 @@ SELECT l.kind, l.family, l.base_log, l.base_position, l.base_epoch, l.length, l.
 FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
 """
 
-# Something that a view at (log ?2, epoch ?3, position ?4) shows was removed since, and erased.
-FIND_ERASED_IN_VIEW: Final = """
-SELECT 1 FROM removals v CROSS JOIN items i ON i.tenant = ?1 AND i.log = v.item_log AND i.position = v.position
-WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.epoch > ?3 AND v.position <= ?4
-  AND i.id IS NULL AND i.ref_log IS NULL
-LIMIT 1
+# A view from log ?2 at epoch ?3: its path, with the epoch that it sees of each log.
+_PATH_OF_VIEW: Final = """
+WITH RECURSIVE
+path (log, epoch) AS MATERIALIZED (
+    SELECT ?2, ?3
+    UNION ALL
+    SELECT l.base_log, l.base_epoch FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.log
+    WHERE l.base_log IS NOT NULL
+)
 """
 
+# Log ?2 and those that it stands on.
+_PATH_BELOW: Final = """
+WITH RECURSIVE
+path (log) AS MATERIALIZED (
+    SELECT ?2
+    UNION ALL
+    SELECT l.base_log FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.log WHERE l.base_log IS NOT NULL
+)
+"""
+
+# What may be unreachable when log ?2 has lost something that looked into it: the items of its own that it hid, and
+# those on its path that were hidden by a log above theirs.
+_REMOVED_AROUND: Final = """
+, removed (log, position) AS MATERIALIZED (
+    SELECT v.item_log, v.position FROM removals v WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.item_log = ?2
+    UNION
+    SELECT v.item_log, v.position
+    FROM path CROSS JOIN removals v ON v.tenant = ?1 AND v.item_log = path.log AND v.viewing_log <> v.item_log
+)
+"""
+
+_ERASED_UP_TO: Final = """
+SELECT 1
+FROM removed AS shown CROSS JOIN items i ON i.tenant = ?1 AND i.log = shown.log AND i.position = shown.position
+WHERE i.position <= ?4 AND i.id IS NULL AND i.ref_log IS NULL AND
+"""
+
+# Something that a view from (log ?2, epoch ?3) shows up to position ?4 was removed from other views, and erased.
+FIND_ERASED_IN_VIEW: Final = _PATH_OF_VIEW + _REMOVED_AROUND + _ERASED_UP_TO + _NOT_HIDDEN_ON_PATH + "LIMIT 1"
+
+# The plus keeps SQLite from the index by insertion_index, which does not give the order.
 READ_LAST_CREATED_AT: Final = """
 SELECT n.created_at FROM responses n
-WHERE n.tenant = ?1 AND n.conversation_id = ?2 AND n.insertion_index < ?3
+WHERE n.tenant = ?1 AND n.conversation_id = ?2 AND +n.insertion_index < ?3
   AND (n.expires_at IS NULL OR n.expires_at > ?4)
 ORDER BY n.created_at DESC LIMIT 1
 """
@@ -183,12 +251,16 @@ INSERT INTO items (tenant, log, position, id, type, left_out, ref_log, ref_posit
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 """
 
+# Not under the id of a turn that is pending: that one's commit has removed its row before.
 ADD_RESPONSE: Final = """
 INSERT INTO responses (
     tenant, id, log, first_position, output_position, last_position, epoch, previous_response_id, conversation_id,
     status, model, alias, provider, created_at, insertion_index, completed_at, expires_at, input_tokens,
-    cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, payload
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+    cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, payload, ephemeral, trace
+)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+       ?25
+WHERE NOT EXISTS (SELECT 1 FROM pending p WHERE p.tenant = ?1 AND p.response_id = ?2)
 """
 
 # Erasing.
@@ -212,26 +284,44 @@ DELETE FROM items WHERE tenant = ?1 AND log = ?2 AND position > ?3 AND NOT EXIST
 )
 """
 
-# Removed items of log ?2 that nothing reaches. (?3, ?4): a view that is held besides, or (-2, 0).
-FIND_UNREACHED: Final = """
-SELECT v.position, i.ref_log
-FROM removals v CROSS JOIN items i ON i.tenant = ?1 AND i.log = ?2 AND i.position = v.position
-WHERE v.tenant = ?1 AND v.viewing_log = ?2 AND v.item_log = ?2
-  AND (i.id IS NOT NULL OR i.ref_log IS NOT NULL)
-  AND NOT (?3 >= v.position AND ?4 < v.epoch)
-  AND NOT EXISTS (
-    SELECT 1 FROM responses r
-    WHERE r.tenant = ?1 AND r.log = ?2 AND r.last_position >= v.position AND r.epoch < v.epoch
-  )
-  AND NOT EXISTS (
-    SELECT 1 FROM logs f
-    WHERE f.tenant = ?1 AND f.base_log = ?2 AND f.base_position >= v.position AND f.base_epoch < v.epoch
-  )
+# An item is seen in its own log, and in the forks of each log that sees it; since is when such a log has hidden it.
+# Forks and responses that looked before that see it, and so does the head (?3, ?4, ?5) that is held besides, or NULLs.
+_UNREACHED: Final = """
+SELECT i.log, i.position, i.ref_log
+FROM removed CROSS JOIN items i ON i.tenant = ?1 AND i.log = removed.log AND i.position = removed.position
+WHERE (i.id IS NOT NULL OR i.ref_log IS NOT NULL)
   AND NOT EXISTS (
     SELECT 1 FROM items f
-    WHERE f.tenant = ?1 AND f.ref_log = ?2 AND f.ref_position = v.position AND f.ref_log IS NOT NULL
+    WHERE f.tenant = ?1 AND f.ref_log = i.log AND f.ref_position = i.position AND f.ref_log IS NOT NULL
+  )
+  AND NOT EXISTS (
+    WITH RECURSIVE seeing (log, since) AS (
+        SELECT i.log, (
+            SELECT v.epoch FROM removals v
+            WHERE v.tenant = ?1 AND v.viewing_log = i.log AND v.item_log = i.log AND v.position = i.position
+        )
+        UNION ALL
+        SELECT f.log, (
+            SELECT v.epoch FROM removals v
+            WHERE v.tenant = ?1 AND v.viewing_log = f.log AND v.item_log = i.log AND v.position = i.position
+        )
+        FROM seeing CROSS JOIN logs f
+        ON f.tenant = ?1 AND f.base_log = seeing.log AND f.base_position >= i.position
+        WHERE seeing.since IS NULL OR f.base_epoch < seeing.since
+    )
+    SELECT 1 FROM seeing
+    WHERE EXISTS (
+        SELECT 1 FROM responses r
+        WHERE r.tenant = ?1 AND r.log = seeing.log AND r.last_position >= i.position
+          AND (seeing.since IS NULL OR r.epoch < seeing.since)
+      )
+      OR seeing.since IS NULL AND EXISTS (SELECT 1 FROM conversations c WHERE c.tenant = ?1 AND c.log = seeing.log)
+      OR seeing.log = ?3 AND i.position <= ?4 AND (seeing.since IS NULL OR ?5 < seeing.since)
   )
 """
+
+# Removed items that nothing reaches, in log ?2 and in those that it stands on.
+FIND_UNREACHED: Final = _PATH_BELOW + _REMOVED_AROUND + _UNREACHED
 
 BLANK_ITEM: Final = """
 UPDATE items SET id = NULL, type = NULL, payload = NULL, left_out = 0, ref_log = NULL, ref_position = NULL
@@ -239,6 +329,8 @@ WHERE tenant = ?1 AND log = ?2 AND position = ?3
 """
 
 FIND_ROW_OF_LOG: Final = "SELECT 1 FROM items WHERE tenant = ?1 AND log = ?2 LIMIT 1"
+
+SHORTEN_BASE: Final = "UPDATE logs SET base_position = ?3 WHERE tenant = ?1 AND log = ?2"
 
 DETACH_LOG: Final = "UPDATE logs SET base_log = NULL WHERE tenant = ?1 AND log = ?2"
 
@@ -271,7 +363,7 @@ BUMP_EPOCH: Final = "UPDATE logs SET epoch = epoch + 1 WHERE tenant = ?1 AND log
 
 ADD_REMOVAL: Final = """
 INSERT INTO removals (tenant, viewing_log, item_log, position, epoch)
-SELECT ?1, ?2, ?2, ?3, l.epoch FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
+SELECT ?1, ?2, ?3, ?4, l.epoch FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
 ON CONFLICT DO NOTHING
 """
 

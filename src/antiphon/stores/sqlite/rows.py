@@ -9,6 +9,7 @@ import apsw
 
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.usage import Usage
+from antiphon.sessions.library import StoredPrompt
 from antiphon.sessions.records import Conversation, Head, ResponseHead, StoredItem, StoredSession
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "conversation_of",
     "dangling",
     "item_of",
+    "prompt_of",
     "response_head_of",
     "rows_of",
     "session_of",
@@ -81,17 +83,23 @@ def session_of(row: Row, own: Sequence[StoredItem]) -> StoredSession:
         family=row[17],
         head=Head(log=row[18], position=last_position, epoch=row[20]),
         first_position=first_position,
+        ephemeral=row[23] == 1,
     )
 
 
 def response_head_of(response_id: str, row: Row) -> ResponseHead:
     """A response's head from the columns of ``READ_HEAD``."""
-    log, position, epoch, status, conversation_id, family = row
+    log, position, epoch, status, conversation_id, family, ephemeral = row
     if family is None:
         raise StoreCorrupt(f"The log of the response '{response_id}' is missing. Run the store's check.")
     head = Head(log=log, position=position, epoch=epoch)
     return ResponseHead(
-        response_id=response_id, family=family, head=head, status=status, conversation_id=conversation_id
+        response_id=response_id,
+        family=family,
+        head=head,
+        status=status,
+        conversation_id=conversation_id,
+        ephemeral=ephemeral == 1,
     )
 
 
@@ -100,6 +108,12 @@ def conversation_of(row: Row) -> Conversation:
     conversation_id, family, created_at, payload, log, length, epoch = row[:7]
     head = Head(log=log, position=length - 1, epoch=epoch)
     return Conversation(id=conversation_id, family=family, created_at=created_at, payload=payload, head=head)
+
+
+def prompt_of(row: Row) -> StoredPrompt:
+    """A version of a prompt from the columns that all reads of prompts give."""
+    prompt_id, version, latest, created_at, payload = row
+    return StoredPrompt(id=prompt_id, version=version, latest=latest, created_at=created_at, payload=payload)
 
 
 def usage_columns(usage: Usage | None) -> tuple[int | None, ...]:

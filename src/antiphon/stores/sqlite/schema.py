@@ -6,7 +6,8 @@ file 2.3 times bigger. Tables of short rows are their own index, which is one pa
 A file says what it is by ``application_id`` and how far it is migrated by ``user_version``.
 
 To change the schema: change :data:`SCHEMA`, add the statements that lead there from the version before to
-:data:`MIGRATIONS`, and never touch a migration that was released. A test proves that both ways lead to the same.
+:data:`~antiphon.stores.sqlite.migrations.MIGRATIONS`, and never touch a migration that was released. A test proves
+that both ways lead to the same.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import apsw
 import msgspec
 
 from antiphon.hub.errors import StoreUnavailable
+from antiphon.stores.sqlite.migrations import MIGRATIONS
 
-__all__ = ["APPLICATION_ID", "CURRENT", "MIGRATIONS", "SCHEMA", "Schema", "prepare"]
+__all__ = ["APPLICATION_ID", "CURRENT", "SCHEMA", "Schema", "prepare"]
 
 APPLICATION_ID = 0x416E7469  # "Anti"
 
 SCHEMA = """
--- The counter that orders a tenant's turns.
+-- The counter that orders a tenant's turns, the one that tells the claims of its idempotency keys apart, and what its
+-- keyed hashes are made with.
 CREATE TABLE tenants (
     tenant TEXT NOT NULL PRIMARY KEY,
-    next_insertion_index INTEGER NOT NULL
+    next_insertion_index INTEGER NOT NULL,
+    next_key_epoch INTEGER NOT NULL DEFAULT 1,
+    secret BLOB
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each family that has a log. Without its salt a family's key cannot be derived again.
@@ -77,7 +82,10 @@ CREATE TABLE removals (
     epoch INTEGER NOT NULL,
     PRIMARY KEY (tenant, viewing_log, item_log, position)
 ) STRICT, WITHOUT ROWID;
+-- Items of a log below, hidden by a fork of it.
+CREATE INDEX removals_from_above ON removals (tenant, item_log, position) WHERE viewing_log <> item_log;
 
+-- What only some reads want stands behind the payload.
 CREATE TABLE responses (
     tenant TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -101,13 +109,17 @@ CREATE TABLE responses (
     cache_write_tokens INTEGER,
     output_tokens INTEGER,
     reasoning_tokens INTEGER,
-    payload BLOB NOT NULL
+    payload BLOB NOT NULL,
+    ephemeral INTEGER NOT NULL DEFAULT 0,
+    trace BLOB NOT NULL DEFAULT x''
 ) STRICT;
 CREATE UNIQUE INDEX responses_key ON responses (tenant, id);
 CREATE INDEX responses_by_log ON responses (tenant, log, last_position);
 CREATE INDEX responses_by_conversation ON responses (tenant, conversation_id, created_at, insertion_index)
     WHERE conversation_id IS NOT NULL;
--- The one key without a tenant in front: the sweeper goes through all of them.
+CREATE INDEX responses_by_index ON responses (tenant, insertion_index);
+-- Without a tenant in front, like others below that are named by time or by holder: the sweeper, and whoever carries
+-- out pending work, go through all tenants.
 CREATE INDEX responses_by_expiry ON responses (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE conversations (
@@ -122,10 +134,106 @@ CREATE TABLE conversations (
 ) STRICT;
 CREATE UNIQUE INDEX conversations_key ON conversations (tenant, id);
 CREATE UNIQUE INDEX conversations_by_log ON conversations (tenant, log);
-"""
+CREATE INDEX conversations_by_age ON conversations (tenant, created_at, id);
 
-# MIGRATIONS[n] leads from version n + 1 to version n + 2.
-MIGRATIONS: tuple[str, ...] = ()
+-- What responses and conversations are found by. A term is a keyed hash of one name and value; ordinal is what lists of
+-- the kind are ordered by.
+CREATE TABLE metadata_index (
+    tenant TEXT NOT NULL,
+    term BLOB NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('response', 'conversation')),
+    ordinal INTEGER NOT NULL,
+    object_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, term, kind, ordinal, object_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX metadata_by_object ON metadata_index (tenant, kind, object_id);
+
+CREATE TABLE prompts (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX prompts_key ON prompts (tenant, id, version);
+CREATE INDEX prompts_by_age ON prompts (tenant, created_at, id) WHERE version = 1;
+
+-- Turns that were begun and are not yet stored. The row changes with every renewal and every group of events, so it is
+-- short; the request, which may be long and never changes, stands beside it. epoch fences, and grows by one whenever
+-- the turn changes hands: it is also how often work on it was begun.
+CREATE TABLE pending (
+    tenant TEXT NOT NULL,
+    response_id TEXT NOT NULL,
+    family TEXT NOT NULL,
+    background INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    conversation_id TEXT,
+    previous_response_id TEXT,
+    expires_at INTEGER,
+    status TEXT NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'in_progress')),
+    holder TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 1,
+    claim_until_ms INTEGER NOT NULL,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    next_event INTEGER,
+    key BLOB,
+    PRIMARY KEY (tenant, response_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_by_holder ON pending (holder);
+CREATE INDEX pending_by_claim ON pending (claim_until_ms);
+
+CREATE TABLE pending_requests (
+    tenant TEXT NOT NULL,
+    response_id TEXT NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX pending_requests_key ON pending_requests (tenant, response_id);
+
+-- The streams of pending turns: count events from sequence number first on.
+CREATE TABLE stream_events (
+    tenant TEXT NOT NULL,
+    response_id TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    payload BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX stream_events_key ON stream_events (tenant, response_id, first);
+
+-- A key is claimed (it has a holder), bound to a pending turn (a response and not settled), or settled: by that turn's
+-- commit, or with an answer of its own.
+CREATE TABLE idempotency (
+    tenant TEXT NOT NULL,
+    key BLOB NOT NULL,
+    fingerprint BLOB NOT NULL,
+    holder TEXT,
+    epoch INTEGER NOT NULL,
+    claim_until_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    response_id TEXT,
+    settled INTEGER NOT NULL DEFAULT 0,
+    expires_at INTEGER NOT NULL,
+    answer BLOB
+) STRICT;
+CREATE UNIQUE INDEX idempotency_key ON idempotency (tenant, key);
+CREATE INDEX idempotency_by_holder ON idempotency (holder) WHERE holder IS NOT NULL;
+CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
+
+CREATE TABLE deliveries (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    response_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at INTEGER,
+    delivered_at INTEGER,
+    outcome TEXT NOT NULL DEFAULT '',
+    payload BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX deliveries_key ON deliveries (tenant, id);
+CREATE INDEX deliveries_by_response ON deliveries (tenant, response_id);
+CREATE INDEX deliveries_by_age ON deliveries (tenant, created_at, id);
+CREATE INDEX deliveries_by_time ON deliveries (next_at, created_at) WHERE next_at IS NOT NULL;
+"""
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):

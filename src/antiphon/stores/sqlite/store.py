@@ -21,7 +21,10 @@ import apsw
 
 from antiphon.hub.errors import StoreUnavailable
 from antiphon.hub.ids import TenantId
-from antiphon.stores.sqlite import queries
+from antiphon.sessions.records import Claim
+from antiphon.sessions.work import Delivery, Pending
+from antiphon.stores.sqlite import queries, work, work_queries
+from antiphon.stores.sqlite.access import Connections
 from antiphon.stores.sqlite.checking import problems_of
 from antiphon.stores.sqlite.checkpointer import Checkpointer
 from antiphon.stores.sqlite.connection import connect, translated
@@ -29,7 +32,8 @@ from antiphon.stores.sqlite.erasing import settle
 from antiphon.stores.sqlite.readers import Readers
 from antiphon.stores.sqlite.rows import rows_of
 from antiphon.stores.sqlite.schema import CURRENT, Schema, prepare
-from antiphon.stores.sqlite.tenant import Connections, SQLiteTenantStore
+from antiphon.stores.sqlite.tenant import SQLiteTenantStore
+from antiphon.stores.sqlite.terms import drop_terms
 from antiphon.stores.sqlite.writer import Writer
 
 __all__ = ["SQLiteSessionStore"]
@@ -87,6 +91,18 @@ class SQLiteSessionStore:
 
     async def sweep(self, limit: int = 500) -> int:
         return await self._open_connections().writer.run(partial(_sweep, now_s=int(self._clock()), limit=limit))
+
+    async def renew_claims(self, holder: str, ttl_s: float) -> list[tuple[TenantId, str]]:
+        job = partial(work.renew_claims, holder=holder, ttl_s=ttl_s, now_s=self._clock())
+        return await self._open_connections().writer.run(job)
+
+    async def take_over(self, holder: str, ttl_s: float, limit: int) -> list[tuple[TenantId, Pending, Claim]]:
+        job = partial(work.take_over, holder=holder, ttl_s=ttl_s, limit=limit, now_s=self._clock())
+        return await self._open_connections().writer.run(job)
+
+    async def take_deliveries(self, limit: int, *, ttl_s: float) -> list[tuple[TenantId, Delivery]]:
+        job = partial(work.take_deliveries, limit=limit, ttl_s=ttl_s, now_s=self._clock())
+        return await self._open_connections().writer.run(job)
 
     async def check(self) -> list[str]:
         self._open_connections()
@@ -189,5 +205,7 @@ def _sweep(connection: apsw.Connection, *, now_s: int, limit: int) -> int:
     expired = rows_of(connection, queries.READ_EXPIRED, now_s, limit)
     for tenant, response_id in expired:
         logs = rows_of(connection, queries.DROP_RESPONSE, tenant, response_id)
+        connection.execute(work_queries.DROP_DELIVERIES, (tenant, response_id))
+        drop_terms(connection, tenant, "response", response_id)
         settle(connection, tenant, [log for (log,) in logs])
-    return len(expired)
+    return len(expired) + work.drop_expired_keys(connection, now_s=now_s, limit=limit - len(expired))

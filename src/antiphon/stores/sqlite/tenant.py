@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import apsw
-import msgspec
 import orjson
 
 from antiphon.hub.errors import ConversationNotFound
-from antiphon.hub.ids import TenantId
 from antiphon.sessions.records import (
     Committed,
     Conversation,
@@ -26,49 +23,21 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.work import Settlement
 from antiphon.stores.paging import listed, page_of
 from antiphon.stores.sqlite import queries
-from antiphon.stores.sqlite.readers import Readers
 from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, response_head_of, rows_of, session_of
+from antiphon.stores.sqlite.tenant_library import TenantLibrary
 from antiphon.stores.sqlite.views import View, read_view
-from antiphon.stores.sqlite.writer import Writer
-from antiphon.stores.sqlite.writing import Writing
 
-__all__ = ["Connections", "SQLiteTenantStore"]
-
-T = TypeVar("T")
+__all__ = ["SQLiteTenantStore"]
 
 # Turns between two looks at the event loop.
 _SLICE = 32
 
 
-class Connections(msgspec.Struct, frozen=True):
-    """What an open store reads and writes with."""
-
-    readers: Readers
-    writer: Writer
-
-
-class SQLiteTenantStore:
-    """
-    See :class:`~antiphon.sessions.store.TenantStore`.
-
-    Args:
-        connections: Gives what the store has open now, or raises StoreUnavailable.
-    """
-
-    def __init__(
-        self,
-        tenant: TenantId,
-        connections: Callable[[], Connections],
-        *,
-        clock: Callable[[], float],
-        random_bytes: Callable[[int], bytes],
-    ) -> None:
-        self._tenant = tenant
-        self._connections = connections
-        self._clock = clock
-        self._random_bytes = random_bytes
+class SQLiteTenantStore(TenantLibrary):
+    """See :class:`~antiphon.sessions.store.TenantStore`."""
 
     # The four named operations.
 
@@ -115,7 +84,9 @@ class SQLiteTenantStore:
     async def commit(self, turn: NewTurn) -> Committed:
         return await self._write(lambda writing: writing.commit(turn))
 
-    async def delete_response(self, response_id: str) -> bool:
+    async def delete_response(self, response_id: str, *, cascade: bool = False) -> bool:
+        if cascade:
+            return await self._write(lambda writing: writing.delete_response_and_more(response_id))
         return await self._write(lambda writing: writing.delete_response(response_id))
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
@@ -124,17 +95,23 @@ class SQLiteTenantStore:
 
     # Conversations.
 
-    async def create_conversation(self, conversation: NewConversation) -> Conversation:
-        return await self._write(lambda writing: writing.create_conversation(conversation))
+    async def create_conversation(
+        self, conversation: NewConversation, *, settlement: Settlement | None = None
+    ) -> Conversation:
+        return await self._write(lambda writing: writing.create_conversation(conversation, settlement))
 
     async def read_conversation(self, conversation_id: str) -> Conversation | None:
         row = self._read_one(queries.READ_CONVERSATION, conversation_id)
         return None if row is None else conversation_of(row)
 
-    async def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
-        return await self._write(lambda writing: writing.update_conversation(conversation_id, payload))
+    async def update_conversation(
+        self, conversation_id: str, payload: bytes, terms: Sequence[bytes] = ()
+    ) -> Conversation | None:
+        return await self._write(lambda writing: writing.update_conversation(conversation_id, payload, terms))
 
-    async def delete_conversation(self, conversation_id: str) -> bool:
+    async def delete_conversation(self, conversation_id: str, *, cascade: bool = False) -> bool:
+        if cascade:
+            return await self._write(lambda writing: writing.delete_conversation_and_more(conversation_id))
         return await self._write(lambda writing: writing.delete_conversation(conversation_id))
 
     async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
@@ -148,10 +125,12 @@ class SQLiteTenantStore:
                 raise ConversationNotFound(conversation_id)
             log = conversation_of(rows[0]).head.log
             places = rows_of(connection, queries.FIND_PRESENT, self._tenant, log, item_id)
-            return self._items(connection, log, places[0][0], places[0][0])[0] if places else None
+            return None if not places else self._items(connection, places[0][0], places[0][1], places[0][1])[0]
 
-    async def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
-        return await self._write(lambda writing: writing.append_items(conversation_id, entries))
+    async def append_items(
+        self, conversation_id: str, entries: Sequence[Entry], *, settlement: Settlement | None = None
+    ) -> tuple[StoredItem, ...]:
+        return await self._write(lambda writing: writing.append_items(conversation_id, entries, settlement))
 
     async def remove_item(self, conversation_id: str, item_id: str) -> bool:
         return await self._write(lambda writing: writing.remove_item(conversation_id, item_id))
@@ -168,17 +147,6 @@ class SQLiteTenantStore:
         await self._write(lambda writing: writing.release_lease(lease))
 
     # How.
-
-    async def _write(self, work: Callable[[Writing], T]) -> T:
-        def job(connection: apsw.Connection) -> T:
-            return work(Writing(connection, self._tenant, now_s=self._clock(), random_bytes=self._random_bytes))
-
-        return await self._connections().writer.run(job)
-
-    def _read_one(self, statement: str, *parameters: object) -> Row | None:
-        with self._connections().readers.connection() as connection:
-            rows = rows_of(connection, statement, self._tenant, *parameters)
-            return rows[0] if rows else None
 
     async def _view(self, statement: str, object_id: str) -> View | None:
         with self._connections().readers.connection() as connection:

@@ -61,9 +61,10 @@ class _Reading:
 
     def feed(self, block: list[Row]) -> None:
         add = self._items.append
-        for kind, log, position, item_id, item_type, payload, left_out, ref_log, last in block:
+        for row in block:
+            kind, log, position, item_id, item_type, payload, left_out, ref_log, _, _ = row
             if kind == _HEAD:
-                self._head = (log, position, item_id, item_type, payload, left_out, ref_log, last)
+                self._head = row[1:]
             elif kind == _REMOVAL:
                 self._hidden.add((log, position))
             elif item_id is None and ref_log is not None:
@@ -83,7 +84,7 @@ class _Reading:
     def finish(self) -> View | None:
         if self._head is None:
             return None
-        log, position, epoch, family, status, conversation_id, last_created_at, output_position = self._head
+        log, position, epoch, family, status, conversation_id, last_created_at, output_position, ephemeral = self._head
         items = sorted(self._items, key=lambda item: item.position)
         if family is None or [item.position for item in items] != list(range(position + 1)):
             raise StoreCorrupt(
@@ -97,6 +98,7 @@ class _Reading:
             items=tuple(map(self._marked, items)) if self._hidden else tuple(items),
             conversation_id=conversation_id,
             last_created_at=last_created_at,
+            ephemeral=ephemeral == 1,
         )
         return View(history=history, output_position=output_position)
 

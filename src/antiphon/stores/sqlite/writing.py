@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import apsw
 import msgspec
@@ -20,10 +20,13 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.work import Settlement
 from antiphon.stores.sqlite import queries
 from antiphon.stores.sqlite.erasing import settle
 from antiphon.stores.sqlite.logs import Log, read_log
 from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, rows_of, session_of, usage_columns
+from antiphon.stores.sqlite.terms import Kind, add_terms, drop_terms, read_terms
+from antiphon.stores.sqlite.work_writing import WorkWriting
 from antiphon.stores.turns import (
     Settled,
     attach_in_place_of,
@@ -75,6 +78,9 @@ class Writing:
     Args:
         now_s: The time of the transaction, in seconds since the epoch.
         random_bytes: Source of log ids and salts.
+
+    Attributes:
+        work: The tenant's pending turns, idempotency keys and deliveries, in the same transaction.
     """
 
     def __init__(
@@ -85,28 +91,40 @@ class Writing:
         self._now_s = int(now_s)
         self._now_ms = int(now_s * 1000)
         self._random_bytes = random_bytes
+        self.work = WorkWriting(connection, tenant, now_s=now_s)
 
     # Turns.
 
     def commit(self, turn: NewTurn) -> Committed:
         """See :meth:`antiphon.sessions.store.TenantStore.commit`."""
+        if turn.claim is not None:
+            self.work.replace_pending(turn)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
         committed = self._store(turn, landing, settle_entries(turn.entries, self._find))
         if turn.lease is not None:
             self.release_lease(turn.lease)
+        if turn.deliveries:
+            self.work.add_deliveries(turn)
         return committed
 
     def put_session(self, session: StoredSession) -> StoredSession:
         """See :meth:`antiphon.sessions.store.TenantStore.put_session`."""
+        if self.work.is_pending(session.response_id):
+            raise id_in_use("response", session.response_id)
         known = self._session(session.response_id)
         if known is not None:
             self._hide_turn(known)
         attach, conversation = self._place_of(session, known)
         family = session.family or self._family_at(attach, conversation)
         turn = turn_of(session, family=family, attach=attach)
+        if known is not None and known.payload == session.payload:  # what it is found by is in its payload
+            terms = read_terms(self._connection, self._tenant, "response", session.response_id)
+            turn = msgspec.structs.replace(turn, terms=terms)
         # The ground is looked at before the old turn goes, and held while it goes: the old turn may be what kept it.
         landing = self._landing(turn, len(session.messages), conversation)
         replaced = self._take_out(session.response_id, held=landing.ground)
+        if known is None:
+            self.work.drop_deliveries(session.response_id)  # of one that had expired
         settled = settle_entries(session.messages, self._find, replaced=replaced)
         self._store(turn, landing, settled, insertion_index=None if known is None else known.insertion_index)
         stored = self._session(session.response_id, even_if_expired=True)
@@ -118,37 +136,46 @@ class Writing:
         row = self._one(queries.DROP_LIVE_RESPONSE, response_id, self._now_s)
         if row is None:
             return False
+        drop_terms(self._connection, self._tenant, "response", response_id)
+        self.work.drop_deliveries(response_id)
         settle(self._connection, self._tenant, row)
         return True
 
     # Conversations.
 
-    def create_conversation(self, conversation: NewConversation) -> Conversation:
+    def create_conversation(self, conversation: NewConversation, settlement: Settlement | None) -> Conversation:
         """See :meth:`antiphon.sessions.store.TenantStore.create_conversation`."""
+        if settlement is not None:
+            self.work.settle_key(settlement)
         if self._one(queries.READ_CONVERSATION, conversation.id) is not None:
             raise id_in_use("conversation", conversation.id)
         settled = settle_entries(conversation.entries, self._find)
         log = self._open_log(conversation.family, None, kind="conversation", count=len(settled))
         self._fill(log, 0, settled)
-        self._run(queries.ADD_CONVERSATION, conversation.id, log, conversation.created_at, conversation.payload)
-        return self._conversation(conversation.id).shown
+        return self._add_conversation(conversation, log)
 
-    def update_conversation(self, conversation_id: str, payload: bytes) -> Conversation | None:
+    def update_conversation(self, conversation_id: str, payload: bytes, terms: Sequence[bytes]) -> Conversation | None:
         """See :meth:`antiphon.sessions.store.TenantStore.update_conversation`."""
         self._run(queries.UPDATE_CONVERSATION, conversation_id, payload)
         conversation = self._find_conversation(conversation_id)
-        return None if conversation is None else conversation.shown
+        if conversation is None:
+            return None
+        drop_terms(self._connection, self._tenant, "conversation", conversation_id)
+        self._add_terms("conversation", conversation_id, conversation.shown.created_at, terms)
+        return conversation.shown
 
     def delete_conversation(self, conversation_id: str) -> bool:
         """See :meth:`antiphon.sessions.store.TenantStore.delete_conversation`."""
-        row = self._one(queries.DROP_CONVERSATION, conversation_id)
-        if row is None:
-            return False
-        settle(self._connection, self._tenant, row)
-        return True
+        logs = self._forget_conversation(conversation_id)
+        settle(self._connection, self._tenant, logs)
+        return bool(logs)
 
-    def append_items(self, conversation_id: str, entries: Sequence[Entry]) -> tuple[StoredItem, ...]:
+    def append_items(
+        self, conversation_id: str, entries: Sequence[Entry], settlement: Settlement | None
+    ) -> tuple[StoredItem, ...]:
         """See :meth:`antiphon.sessions.store.TenantStore.append_items`."""
+        if settlement is not None:
+            self.work.settle_key(settlement)
         conversation = self._unlocked(conversation_id)
         settled = settle_entries(entries, self._find)
         start = conversation.length
@@ -162,7 +189,7 @@ class Writing:
         places = self._all(queries.FIND_PRESENT, conversation.log, item_id)
         if not places:
             return False
-        self._hide(conversation.log, [position for (position,) in places])
+        self._hide(conversation.log, places)
         settle(self._connection, self._tenant, [conversation.log])
         return True
 
@@ -263,9 +290,9 @@ class Writing:
 
     def _ground(self, head: Head) -> Log:
         log = read_log(self._connection, self._tenant, head.log)
-        if log is None or log.top is None or not log.first - 1 <= head.position <= log.top:
+        if log is None or log.top is None or not -1 <= head.position <= log.top:
             raise base_erased("What this turn stands on was erased.")
-        if log.epoch > head.epoch:
+        if not log.is_chain:
             erased = self._one(queries.FIND_ERASED_IN_VIEW, head.log, head.epoch, head.position)
             if erased is not None:
                 raise base_erased("An item that this turn stands on was erased.")
@@ -294,7 +321,7 @@ class Writing:
             return None, self._unlocked(conversation.shown.id)
         log = read_log(self._connection, self._tenant, old.head.log)
         assert log is not None
-        return attach_in_place_of(old.head, old.first_position, log.base, log.first), None
+        return attach_in_place_of(old.head, old.first_position, log.base, log.first, is_chain=log.is_chain), None
 
     def _family_at(self, attach: Head | None, conversation: _Owned | None) -> Family:
         if conversation is not None:
@@ -348,10 +375,25 @@ class Writing:
                 turn.expires_at,
                 *usage_columns(turn.usage),
                 turn.payload,
+                turn.ephemeral,
+                turn.trace,
             )
         except apsw.ConstraintError as error:
             raise id_in_use("response", turn.response_id) from error
+        if self._connection.changes() != 1:
+            raise id_in_use("response", turn.response_id)
+        if turn.terms:
+            self._add_terms("response", turn.response_id, insertion_index, turn.terms)
         return Committed(head=head, first_position=first, created_at=created_at, insertion_index=insertion_index)
+
+    def _add_conversation(self, new: NewConversation, log: LogId) -> Conversation:
+        self._run(queries.ADD_CONVERSATION, new.id, log, new.created_at, new.payload)
+        if new.terms:
+            self._add_terms("conversation", new.id, new.created_at, new.terms)
+        return self._conversation(new.id).shown
+
+    def _add_terms(self, kind: Kind, object_id: str, ordinal: int, terms: Iterable[bytes]) -> None:
+        add_terms(self._connection, self._tenant, kind, object_id, ordinal=ordinal, terms=terms)
 
     def _last_created_at(self, conversation_id: str | None, insertion_index: int) -> int:
         if conversation_id is None:
@@ -390,10 +432,11 @@ class Writing:
 
     # Taking out.
 
-    def _hide(self, log: LogId, positions: Sequence[int]) -> None:
+    def _hide(self, log: LogId, places: Iterable[tuple[int, ...]]) -> None:
+        """Hide *places* (log, position) from the view of *log*, from a new epoch on."""
         self._run(queries.BUMP_EPOCH, log)
-        for position in positions:
-            self._run(queries.ADD_REMOVAL, log, position)
+        for item_log, position in places:
+            self._run(queries.ADD_REMOVAL, log, item_log, position)
 
     def _hide_turn(self, old: StoredSession) -> None:
         """Take a turn's items out of the view of the conversation that they stand in."""
@@ -405,7 +448,18 @@ class Writing:
         hidden = self._all(queries.FIND_HIDDEN, log.id, own.start, own.stop)
         positions = sorted({*own} - {position for (position,) in hidden})
         if positions:
-            self._hide(log.id, positions)
+            self._hide(log.id, [(log.id, position) for position in positions])
+
+    def _forget_response(self, response_id: str) -> set[int]:
+        """Make a response unknown, expired or not. Returns the logs that are to be settled."""
+        drop_terms(self._connection, self._tenant, "response", response_id)
+        self.work.drop_deliveries(response_id)
+        return {log for (log,) in self._all(queries.DROP_RESPONSE, response_id)}
+
+    def _forget_conversation(self, conversation_id: str) -> set[int]:
+        """Make a conversation unknown. Returns the logs that are to be settled; none if it was not there."""
+        drop_terms(self._connection, self._tenant, "conversation", conversation_id)
+        return {log for (log,) in self._all(queries.DROP_CONVERSATION, conversation_id)}
 
     def _take_out(self, response_id: str, *, held: Head | None) -> dict[str, StoredItem]:
         """Forget a response if it is there, expired or not, and erase what nothing reaches. Returns its items."""
@@ -414,6 +468,7 @@ class Writing:
             return {}
         row = self._one(queries.DROP_RESPONSE, response_id)
         assert row is not None
+        drop_terms(self._connection, self._tenant, "response", response_id)
         settle(self._connection, self._tenant, row, held=held)
         return {str(item.id): item for item in old.messages if isinstance(item, StoredItem)}
 

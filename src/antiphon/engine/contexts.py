@@ -1,0 +1,131 @@
+"""
+Contexts: what a model is given of a tenant's turn, and the requests that are about a context alone.
+
+Brings together the compaction items of a tenant with the secret that they are sealed under.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from antiphon.crypto import Sealer
+from antiphon.engine.checkpoints import CheckpointSeal, expand
+from antiphon.engine.compaction import Compactor, compact_body, nothing_to_compact
+from antiphon.engine.context import Context
+from antiphon.engine.counting import Count, count_input
+from antiphon.engine.routing import Router, Target
+from antiphon.engine.summary import Summariser
+from antiphon.engine.turn import TurnPolicy
+from antiphon.hub.ids import IdFactory, TenantId
+from antiphon.hub.items import JsonObject
+from antiphon.hub.principal import Principal
+from antiphon.hub.turn import TurnRequest
+from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
+from antiphon.sessions.sessions import Sessions
+
+__all__ = ["Contexts"]
+
+
+class Contexts:
+    """
+    Args:
+        sessions: None for a stateless gateway, whose compaction items can be opened for as long as it runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        sessions: Sessions | None,
+        ids: IdFactory,
+        clock: Callable[[], float],
+        policy: TurnPolicy,
+    ) -> None:
+        self._router = router
+        self._sessions = sessions
+        self._ids = ids
+        self._clock = clock
+        self._policy = policy
+        self._own_secret = os.urandom(32)
+        self._seals: dict[TenantId, CheckpointSeal] = {}
+
+    async def context(self, resolved: ResolvedTurn) -> Context:
+        """
+        What the model is given of a turn.
+
+        Raises:
+            InvalidEncryptedContent: A compaction item in it is not this tenant's.
+        """
+        items = resolved.items
+        if not any(item.type == "compaction" for item in items):
+            return Context(items=items, input_items=len(resolved.input))
+        return expand(items, await self.seal(resolved.tenant), input_items=len(resolved.input))
+
+    async def compactor(
+        self, request: TurnRequest, context: Context, resolved: ResolvedTurn, targets: Sequence[Target]
+    ) -> Compactor | None:
+        """
+        What a turn compacts its context with; None for one that does not.
+
+        Raises:
+            InvalidRequest: The turn is asked to compact nothing.
+        """
+        if request.compacts and not context.items:
+            raise nothing_to_compact()
+        if not request.compacts and not request.context_management:
+            return None
+        return await self._compactor(targets, resolved)
+
+    async def _compactor(self, targets: Sequence[Target], resolved: ResolvedTurn) -> Compactor:
+        summariser = Summariser(
+            targets,
+            ids=self._ids,
+            family=resolved.family,
+            retries=self._policy.retries,
+            max_bytes=self._policy.max_response_bytes,
+        )
+        seal = await self.seal(resolved.tenant)
+        return Compactor(summariser, seal, ids=self._ids, family=resolved.family)
+
+    async def seal(self, tenant: TenantId) -> CheckpointSeal:
+        """What a tenant's compaction items are written and read with."""
+        seal = self._seals.get(tenant)
+        if seal is None:
+            secret = await self._sessions.for_tenant(tenant).secret() if self._sessions else self._own_secret
+            seal = self._seals[tenant] = CheckpointSeal(Sealer(secret), tenant)
+        return seal
+
+    async def compact(self, request: TurnRequest, principal: Principal) -> JsonObject:
+        """
+        ``POST /v1/responses/compact``: a context's user messages and a summary of all of it. Nothing is stored.
+
+        Raises:
+            AntiphonError: As for a turn; or the model wrote no summary.
+        """
+        targets = await self._router.targets(request.model)
+        resolved = await self._resolve(request, principal)
+        compactor = await self._compactor(targets, resolved)
+        compacted = await compactor.compact_retaining_users(await self.context(resolved), request)
+        return compact_body(compacted, id=self._ids.response(resolved.family), created_at=int(self._clock()))
+
+    async def count(self, request: TurnRequest, principal: Principal) -> Count:
+        """
+        ``POST /v1/responses/input_tokens``: how long the input of a turn would be.
+
+        Raises:
+            AntiphonError: As for a turn.
+        """
+        targets = await self._router.targets(request.model)
+        context = await self.context(await self._resolve(request, principal))
+        return await count_input(
+            targets, request, context.items, retries=self._policy.retries, input_start=context.input_start
+        )
+
+    async def _resolve(self, request: TurnRequest, principal: Principal) -> ResolvedTurn:
+        if self._sessions is None:
+            return await resolve_stateless(request, self._ids, principal.tenant)
+        request = msgspec.structs.replace(request, store=False)  # it reads, and locks nothing
+        return await self._sessions.for_tenant(principal.tenant).resolve(request)

@@ -1,0 +1,109 @@
+"""Reading an upstream's reply: block after block where it streams, in one piece where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from antiphon.engine.attempts import Answer
+from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken
+from antiphon.hub.events import ReplyEnd, ResponseCompleted, ResponseCreated
+from antiphon.hub.ids import Family, IdFactory
+from antiphon.hub.items import Item
+from antiphon.hub.upstream import ReplyDecoder, ReplyEvent, UpstreamReply
+from antiphon.streams.accumulator import Accumulator
+from antiphon.streams.order import OrderCheck
+
+__all__ = ["WholeReply", "is_stream", "read_events", "read_whole"]
+
+
+class WholeReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upstream answered, read to its end."""
+
+    items: tuple[Item, ...]
+    end: ReplyEnd
+
+    @property
+    def text(self) -> str:
+        """What the model said aloud."""
+        return "".join(
+            part["text"]
+            for item in self.items
+            if item.type == "message"
+            for part in item.body["content"]
+            if part["type"] == "output_text"
+        )
+
+
+async def read_events(answer: Answer, decoder: ReplyDecoder, *, max_bytes: int) -> AsyncIterator[Sequence[ReplyEvent]]:
+    """
+    The events of a reply, in batches as they arrive. The caller closes the reply.
+
+    Raises:
+        UpstreamError: The reply is broken, or reports an error.
+        ResponseTooLarge: It is longer than *max_bytes*.
+    """
+    reply = answer.reply
+    if not is_stream(reply, asked_for=answer.call.stream, upstream=answer.target.upstream.name):
+        yield decoder.whole(await reply.read_all(max_bytes))
+        return
+    received_bytes = 0
+    while not decoder.ended:
+        block = await reply.read_block()
+        if not block:
+            break
+        received_bytes += len(block)
+        if received_bytes > max_bytes:
+            raise ResponseTooLarge(f"The answer is longer than max_response_bytes ({max_bytes} bytes).")
+        yield decoder.feed(block)
+    yield decoder.finish()
+
+
+async def read_whole(answer: Answer, *, ids: IdFactory, family: Family, max_bytes: int) -> WholeReply:
+    """
+    The whole reply, and close it. For answers that the gateway asked for itself.
+
+    The same events as of any turn pass the same order check and the same accumulator.
+
+    Raises:
+        UpstreamError: The reply is broken, or reports an error.
+        ResponseTooLarge: It is longer than *max_bytes*.
+        StreamOrderViolation: The provider is at fault.
+    """
+    order, accumulator = OrderCheck(), Accumulator()
+    order.feed([ResponseCreated({})])
+    end: ReplyEnd | None = None
+    try:
+        decoder = answer.target.upstream.provider.decoder(answer.call, ids, family)
+        async for events in read_events(answer, decoder, max_bytes=max_bytes):
+            if events and isinstance(events[-1], ReplyEnd):
+                end = events[-1]
+                events = events[:-1]  # noqa: PLW2901 - its end is not part of what it says
+            order.feed(events)
+            accumulator.feed(events)  # type: ignore[arg-type]  # a ReplyEnd elsewhere was refused by the order check
+    finally:
+        await answer.reply.close()
+    if end is None:
+        raise UpstreamBroken(f"The answer of upstream '{answer.target.upstream.name}' ended without its end.")
+    order.feed([ResponseCompleted({})])
+    return WholeReply(items=tuple(accumulator.items()), end=end)
+
+
+def is_stream(reply: UpstreamReply, *, asked_for: bool, upstream: str) -> bool:
+    """
+    Whether a reply has to be read as a stream; some servers answer a stream request with one JSON body.
+
+    Raises:
+        UpstreamBroken: It is neither.
+    """
+    kind = reply.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == "text/event-stream":
+        return True
+    if kind in ("application/json", "text/json") or kind.endswith("+json"):
+        return False
+    if kind in ("", "text/plain", "application/octet-stream"):
+        return asked_for
+    raise UpstreamBroken(
+        f"Upstream '{upstream}' answered with content type '{kind}' instead of JSON or an event stream."
+    )

@@ -1,0 +1,566 @@
+"""
+Turns: how they begin, who knows of those that run, and how they are ended from outside.
+
+Everything that runs is registered here under (tenant, response id), so that a second reader, a poll or a cancellation
+finds it. What does not run here is looked for in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+
+from antiphon.engine.claims import ClaimKeeper
+from antiphon.engine.compaction import take_trigger
+from antiphon.engine.context import Context
+from antiphon.engine.contexts import Contexts
+from antiphon.engine.following import Follower
+from antiphon.engine.idempotency import Begun, Idempotency
+from antiphon.engine.leases import LeaseKeeper
+from antiphon.engine.plan import BackgroundPolicy, Plan, TurnOptions
+from antiphon.engine.publishing import Publisher
+from antiphon.engine.routing import Router, Target
+from antiphon.engine.run import Run
+from antiphon.engine.scheduler import Scheduler
+from antiphon.engine.turn import Turn, TurnPolicy
+from antiphon.engine.webhooks import Deliverer
+from antiphon.hub.errors import (
+    AntiphonError,
+    ConversationLocked,
+    GatewayError,
+    InvalidRequest,
+    NotContinuable,
+    PreviousResponseNotFound,
+    ResponseNotFound,
+    ShuttingDown,
+    UnsupportedParameter,
+)
+from antiphon.hub.events import Event, LifecycleEvent, OtherEvent
+from antiphon.hub.format import Format
+from antiphon.hub.ids import IdFactory, TenantId
+from antiphon.hub.items import JsonObject
+from antiphon.hub.principal import Principal
+from antiphon.hub.response import opening_response
+from antiphon.hub.turn import TurnRequest
+from antiphon.sessions.pending import PendingTurn
+from antiphon.sessions.records import Claim, Lease
+from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
+from antiphon.sessions.sessions import Sessions, TenantSessions
+from antiphon.sessions.work import KeyClaim, Pending
+from antiphon.telemetry import Log
+
+__all__ = ["Turns"]
+
+# From this many input items on, checking them all would hold the event loop for milliseconds.
+_DECODE_IN_THREAD_ITEMS = 400
+
+_LOOK_EVERY_S = 0.1
+_CANCEL_WAIT_S = 30.0
+
+# A turn that takes its process down with it must not take down every process that there is.
+_MAX_ATTEMPTS = 3
+
+
+class Turns:
+    """See the module. Arguments as of :class:`antiphon.engine.gateway.Gateway`."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        format: Format,  # noqa: A002 - the field's own word
+        sessions: Sessions | None,
+        ids: IdFactory,
+        clock: Callable[[], float],
+        log: Log,
+        policy: TurnPolicy,
+        background: BackgroundPolicy,
+        contexts: Contexts,
+        deliverer: Deliverer,
+    ) -> None:
+        self._router = router
+        self._format = format
+        self._sessions = sessions
+        self._ids = ids
+        self._clock = clock
+        self._log = log
+        self._policy = policy
+        self._contexts = contexts
+        self._deliverer = deliverer
+        self._holder = ids.request()
+        self._leases = LeaseKeeper(policy.lease_ttl_s)
+        self._scheduler = Scheduler(
+            max_running=background.max_running,
+            max_queued=background.max_queued,
+            max_queued_per_tenant=background.max_queued_per_tenant,
+        )
+        self.idempotency = Idempotency(holder=self._holder, ttl_s=policy.lease_ttl_s, clock=clock)
+        self._follower = Follower(log)
+        self._claims: ClaimKeeper | None = None
+        self._runs: dict[tuple[TenantId, str], Run] = {}
+        self._tasks: dict[asyncio.Task[None], Run] = {}
+        self._beginning: set[asyncio.Task[Run]] = set()
+        self._draining = False
+
+    # Life.
+
+    def start(self) -> None:
+        """Begin to keep claims, and to take over what another process left behind."""
+        if self._sessions is None:
+            return
+        self._claims = ClaimKeeper(
+            self._sessions.store,
+            holder=self._holder,
+            ttl_s=self._policy.lease_ttl_s,
+            on_cancel=self._cancel,
+            on_taken=self._take_over,
+            log=self._log,
+        )
+        self._claims.start()
+
+    def refuse_draining(self) -> None:
+        """
+        Let nothing in that would begin now.
+
+        Raises:
+            ShuttingDown: The gateway drains.
+        """
+        if self._draining:
+            raise ShuttingDown("The gateway is shutting down; send the request again in a moment.")
+
+    def drain(self) -> None:
+        """Take no new turns."""
+        self._draining = True
+
+    async def close(self, timeout_s: float) -> None:
+        """
+        Let running turns end. In the end, foreground turns are cancelled and stored as such; a background turn without
+        output stays in the store, for the next process to carry it out.
+        """
+        waiting = self._scheduler.close()
+        await self._end(timeout_s)
+        for run in list(self._runs.values()):
+            if run.response_id in waiting:
+                run.refuse(_shutting_down())
+        await self._follower.close()
+        if self._claims is not None:
+            await self._claims.close()
+        await self._leases.close()
+
+    async def _end(self, timeout_s: float) -> None:
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(list(self._tasks), timeout=timeout_s)
+        for task in late:
+            run = self._tasks[task]
+            if run.background:
+                run.break_off(_shutting_down())
+            run.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    # Beginning.
+
+    async def begin(self, body: JsonObject, principal: Principal, options: TurnOptions) -> Begun:
+        """
+        Check and resolve a request and start its turn, which then runs in a task of its own.
+
+        Raises:
+            AntiphonError: The request was refused; no upstream was asked.
+        """
+        self.refuse_draining()
+        if options.key is None:
+            return Begun(await self._begin(body, principal, options, None))
+        if self._sessions is None:
+            raise _needs_store("Idempotency-Key")
+        return await self.idempotency.turn(
+            self._sessions.for_tenant(principal.tenant),
+            principal.tenant,
+            options.key,
+            begin=lambda key: self._begin(body, principal, options, key),
+            follow=lambda response_id: self.follow(response_id, principal),
+        )
+
+    async def _begin(self, body: JsonObject, principal: Principal, options: TurnOptions, key: KeyClaim | None) -> Run:
+        request = await self._decode(body, generate=options.generate)
+        if self._sessions is None:
+            _refuse_state(body, request)
+            request = msgspec.structs.replace(request, store=False)
+        else:
+            request = await self._sessions.for_tenant(principal.tenant).prompts.fill(request)
+        request = take_trigger(request)
+        targets = await self._router.targets(request.model)
+        if request.background:
+            self._scheduler.admit(principal.tenant)
+        if self._sessions is None:
+            resolved = await resolve_stateless(request, self._ids, principal.tenant)
+            return self._launch(await self._plan(request, resolved, targets, options, None))
+        sessions = self._sessions.for_tenant(principal.tenant)
+        resolved = await self._resolve(request, principal, sessions, options)
+        async with self._giving_back_at_fault(sessions, resolved.lease):
+            plan = await self._plan(request, resolved, targets, options, sessions)
+        if not plan.is_pending(key):
+            return self._launch(plan)
+        # In a task of its own: nobody may leave between the row and the run.
+        opening = asyncio.get_running_loop().create_task(self._open(plan, key))
+        self._beginning.add(opening)
+        opening.add_done_callback(self._beginning.discard)
+        return await asyncio.shield(opening)
+
+    async def _decode(self, body: JsonObject, *, generate: bool) -> TurnRequest:
+        given = body.get("input")
+        if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
+            return await asyncio.to_thread(self._format.decode, body, generate=generate)
+        return self._format.decode(body, generate=generate)
+
+    async def _resolve(
+        self, request: TurnRequest, principal: Principal, sessions: TenantSessions, options: TurnOptions
+    ) -> ResolvedTurn:
+        context = (options.local or {}).get(request.previous_response_id or "")
+        if context is not None:
+            return await sessions.resolve_after(context, request)
+        lease = await self._lease(request, sessions, wait_s=options.conversation_wait_s)
+        async with self._giving_back_at_fault(sessions, lease):
+            try:
+                resolved = await sessions.resolve(request, lease=lease)
+            except PreviousResponseNotFound:
+                await self._refuse_running(request, principal, sessions)
+                raise
+            self.refuse_draining()  # a turn that began now would outlive the store
+        return resolved
+
+    @asynccontextmanager
+    async def _giving_back_at_fault(self, sessions: TenantSessions, lease: Lease | None) -> AsyncIterator[None]:
+        """Unlock the conversation if the turn does not come to begin."""
+        try:
+            yield
+        except BaseException:
+            if lease is not None:
+                await self._leases.give_back(sessions, lease)
+            raise
+
+    async def _lease(self, request: TurnRequest, sessions: TenantSessions, *, wait_s: float) -> Lease | None:
+        if request.conversation is None or not request.store:
+            return None
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                return await self._leases.take(sessions, request.conversation, self._ids.request())
+            except ConversationLocked:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(min(_LOOK_EVERY_S, wait_s))
+
+    async def _refuse_running(self, request: TurnRequest, principal: Principal, sessions: TenantSessions) -> None:
+        """Say that a parent still runs, if that is why it was not found."""
+        parent = request.previous_response_id
+        assert parent is not None
+        run = self._runs.get((principal.tenant, parent))
+        if run is not None and run.is_kept:
+            raise NotContinuable(parent, "queued" if run.task is None else "in_progress") from None
+        pending = await sessions.pending.find(parent)
+        if pending is not None and pending.request.store:
+            raise NotContinuable(parent, pending.status) from None
+
+    async def _plan(
+        self,
+        request: TurnRequest,
+        resolved: ResolvedTurn,
+        targets: Sequence[Target],
+        options: TurnOptions,
+        sessions: TenantSessions | None,
+    ) -> Plan:
+        response_id = self._ids.response(resolved.family)
+        context = await self._contexts.context(resolved)
+        return Plan(
+            request=request,
+            resolved=resolved,
+            context=context,
+            compactor=await self._contexts.compactor(request, context, resolved, targets),
+            targets=targets,
+            opening=opening_response(
+                request,
+                id=response_id,
+                created_at=int(self._clock()),
+                model=targets[0].model,
+                conversation_id=resolved.conversation_id,
+            ),
+            sessions=sessions if request.store or request.background else None,
+            request_id=options.request_id or self._ids.request(),
+            received_at=time.monotonic() if options.received_at is None else options.received_at,
+            stays=self._stays(options),
+            keeps_context=options.local is not None,
+        )
+
+    def _stays(self, options: TurnOptions) -> bool:
+        if options.key is not None:
+            return True  # who sends a request with a key comes again
+        if options.on_disconnect is not None:
+            return options.on_disconnect == "continue"
+        return not self._policy.cancel_on_disconnect
+
+    async def _open(self, plan: Plan, key: KeyClaim | None) -> Run:
+        """Write a turn down and start or queue it."""
+        assert plan.sessions is not None
+        pending = PendingTurn(
+            response_id=plan.opening["id"],
+            family=plan.resolved.family,
+            background=plan.request.background,
+            request=plan.request,
+            input=plan.resolved.input,
+            opening=plan.opening,
+            request_id=plan.request_id,
+        )
+        async with self._giving_back_at_fault(plan.sessions, plan.resolved.lease):
+            claim = await plan.sessions.pending.open(
+                pending, key=key, holder=self._holder, ttl_s=self._policy.lease_ttl_s
+            )
+        return self._launch(msgspec.structs.replace(plan, claim=claim, events=tuple(pending.announcement())))
+
+    def _launch(self, plan: Plan) -> Run:
+        """Make the run of a plan and start it; a background turn waits for its turn."""
+        request = plan.request
+        publishes = plan.claim is not None and (request.background or request.stream)
+        run = Run(
+            plan.opening["id"],
+            plan.resolved.tenant,
+            background=request.background,
+            stays=plan.stays,
+            held=publishes,
+            is_kept=plan.sessions is not None,
+        )
+        run.keeps_context = plan.keeps_context
+        turn = self._turn(plan, run, self._publisher(plan, run) if publishes else None)
+        turn.announce(plan.events)
+        if plan.sessions is not None:
+            self._runs[run.tenant, run.response_id] = run
+        if plan.claim is not None and (request.background or plan.events or plan.failure is not None):
+            self._scheduler.add(run.tenant, run.response_id, lambda: self._start(plan, run, turn))
+        else:
+            self._start(plan, run, turn)
+        return run
+
+    def _publisher(self, plan: Plan, run: Run) -> Publisher:
+        assert plan.sessions is not None
+        assert plan.claim is not None
+        return Publisher(
+            run,
+            plan.sessions,
+            plan.claim,
+            start=len(plan.events),
+            every_s=self._policy.publish_every_s,
+            log=self._log,
+        )
+
+    def _turn(self, plan: Plan, run: Run, publisher: Publisher | None) -> Turn:
+        return Turn(
+            request=plan.request,
+            resolved=plan.resolved,
+            context=plan.context,
+            compactor=plan.compactor,
+            opening=plan.opening,
+            run=run,
+            targets=plan.targets,
+            sessions=plan.sessions,
+            ids=self._ids,
+            clock=self._clock,
+            policy=self._policy,
+            log=self._log,
+            request_id=plan.request_id,
+            received_at=plan.received_at,
+            claim=plan.claim,
+            publisher=publisher,
+            webhooks_of=self._deliverer.webhooks_of if plan.request.background else None,
+        )
+
+    def _start(self, plan: Plan, run: Run, turn: Turn) -> asyncio.Task[None]:
+        async def perform() -> None:
+            try:
+                if plan.failure is not None:
+                    await turn.abandon(plan.failure)
+                else:
+                    await turn.perform()
+            finally:
+                self._runs.pop((run.tenant, run.response_id), None)
+                if plan.resolved.lease is not None:
+                    self._leases.forget(plan.resolved.lease)
+                if not run.done:  # the event loop itself is ending, or there is a bug: nobody may wait for ever
+                    run.refuse(GatewayError("The turn was broken off before its end could be stored."))
+                if run.background:
+                    self._deliverer.look()
+                turn.log()
+
+        run.task = asyncio.get_running_loop().create_task(perform(), name=f"turn {run.response_id}")
+        self._tasks[run.task] = run
+        run.task.add_done_callback(self._ended)
+        return run.task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.crash("turn_lost", error)
+
+    # Taking over.
+
+    async def _take_over(self, tenant: TenantId, pending: Pending, claim: Claim) -> None:
+        """Go on with a turn that another process left behind, in a task of its own: it may have to wait for a lock."""
+        task = asyncio.get_running_loop().create_task(self._resume(tenant, pending, claim))
+        self._beginning.add(task)
+        task.add_done_callback(self._resumed)
+
+    def _resumed(self, task: asyncio.Task[Run]) -> None:
+        self._beginning.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.crash("turn_not_resumed", error)
+
+    async def _resume(self, tenant: TenantId, pending: Pending, claim: Claim) -> Run:
+        assert self._sessions is not None
+        sessions = self._sessions.for_tenant(tenant)
+        turn = sessions.pending.read(pending)
+        events = await sessions.pending.events(turn)
+        plan = Plan(
+            request=turn.request,
+            resolved=ResolvedTurn(tenant=tenant, family=turn.family, input=turn.input),
+            context=Context(items=()),
+            targets=(),
+            opening=turn.opening,
+            sessions=sessions,
+            request_id=turn.request_id,
+            received_at=time.monotonic(),
+            stays=True,
+            claim=claim,
+            events=tuple(events),
+            failure=_why_not_again(turn, events),
+        )
+        if plan.failure is None:
+            plan = await self._found_again(plan, turn, sessions)
+        run = self._launch(plan)
+        if turn.cancel_requested:
+            self._stop(run)
+        return run
+
+    async def _found_again(self, plan: Plan, turn: PendingTurn, sessions: TenantSessions) -> Plan:
+        """The plan with what the turn stands on, and with whom to ask; or with the reason why it fails."""
+        try:
+            targets = await self._router.targets(turn.request.model)
+            # The lease of the process that is gone has to run out first.
+            lease = await self._lease(turn.request, sessions, wait_s=3 * self._policy.lease_ttl_s)
+            async with self._giving_back_at_fault(sessions, lease):
+                resolved = await sessions.resume(turn, lease=lease)
+                context = await self._contexts.context(resolved)
+                compactor = await self._contexts.compactor(turn.request, context, resolved, targets)
+        except AntiphonError as error:
+            return msgspec.structs.replace(plan, failure=error)
+        return msgspec.structs.replace(plan, targets=targets, resolved=resolved, context=context, compactor=compactor)
+
+    # Runs, from outside.
+
+    def running(self, response_id: str, principal: Principal) -> Run | None:
+        """The run of a stored turn that this process carries out."""
+        return self._runs.get((principal.tenant, response_id))
+
+    async def follow(self, response_id: str, principal: Principal) -> Run:
+        """
+        The run of a response, whoever carries it out, or out of the store.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+        """
+        run = self.running(response_id, principal)
+        if run is not None:
+            return run
+        if self._sessions is None:
+            raise ResponseNotFound(response_id)
+        sessions = self._sessions.for_tenant(principal.tenant)
+        pending = await sessions.pending.find(response_id)
+        if pending is not None:
+            return await self._follower.mirror(sessions, principal.tenant, pending)
+        return await self._follower.stored(sessions, principal.tenant, response_id)
+
+    async def cancel(self, response_id: str, principal: Principal) -> JsonObject | None:
+        """
+        End a background turn that runs, here or elsewhere.
+
+        Returns:
+            The response that it ended with; None if no such turn runs.
+
+        Raises:
+            InvalidRequest: It runs in the foreground.
+            GatewayError: Whoever carries it out did not end it in time.
+        """
+        run = self.running(response_id, principal)
+        if run is not None:
+            if not run.background:
+                raise InvalidRequest("Cannot cancel a synchronous response.")
+            self._stop(run)
+            return await asyncio.shield(run.finished)
+        if self._sessions is None:
+            return None
+        sessions = self._sessions.for_tenant(principal.tenant)
+        pending = await sessions.pending.find(response_id)
+        if pending is None:
+            return None
+        if not pending.background:
+            raise InvalidRequest("Cannot cancel a synchronous response.")
+        await sessions.pending.request_cancel(response_id)
+        return await self._ended_elsewhere(sessions, response_id)
+
+    async def _ended_elsewhere(self, sessions: TenantSessions, response_id: str) -> JsonObject:
+        deadline = time.monotonic() + _CANCEL_WAIT_S
+        while time.monotonic() < deadline:
+            with suppress(ResponseNotFound):
+                return await sessions.retrieve(response_id)
+            await asyncio.sleep(_LOOK_EVERY_S)
+        pending = await sessions.pending.find(response_id)
+        if pending is None:
+            return await sessions.retrieve(response_id)
+        return await sessions.pending.snapshot(pending)
+
+    def reader_left(self, run: Run) -> None:
+        """Somebody who followed a foreground turn has gone: stop it, if that was the last one and nothing keeps it."""
+        if not run.stays and not run.has_audience:
+            run.cancel()
+
+    def _cancel(self, tenant: TenantId, response_id: str) -> None:
+        run = self._runs.get((tenant, response_id))
+        if run is not None:
+            self._stop(run)
+
+    def _stop(self, run: Run) -> None:
+        run.cancel()
+        self._scheduler.hurry(run.tenant, run.response_id)
+
+
+def _why_not_again(turn: PendingTurn, events: Sequence[Event | OtherEvent]) -> AntiphonError | None:
+    """Why a turn that was taken over cannot be carried out again."""
+    if any(not isinstance(event, LifecycleEvent) for event in events):
+        return GatewayError("The gateway stopped while this response was being generated.")
+    if turn.attempts > _MAX_ATTEMPTS:
+        return GatewayError(f"The gateway stopped {_MAX_ATTEMPTS} times while it worked on this response.")
+    return None
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("The gateway was shut down while this response was being generated.")
+
+
+def _refuse_state(body: JsonObject, request: TurnRequest) -> None:
+    """A stateless gateway says no to what needs state, and never just leaves it out."""
+    for name in ("previous_response_id", "conversation", "prompt"):
+        if getattr(request, name) is not None:
+            raise _needs_store(name)
+    if body.get("store") is True:
+        raise _needs_store("store")
+    if request.background:
+        raise _needs_store("background")
+
+
+def _needs_store(name: str) -> UnsupportedParameter:
+    return UnsupportedParameter(
+        f"Unsupported parameter: '{name}'. This gateway was started without a session store.", param=name
+    )

@@ -1,0 +1,41 @@
+"""What the headers of requests and answers mean, by name: the words of the published document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["ABOUT_TURNS", "ANSWER_HEADERS", "OF_EVERY_ANSWER", "OF_TURNS", "REQUEST_HEADERS"]
+
+REQUEST_HEADERS: Mapping[str, str] = {
+    "idempotency-key": "A key of your own for this request. Sent again with the same key and body, it is not carried "
+    "out again: the answer is the one that it had.",
+    "x-antiphon-conversation-wait-ms": "How long to wait, in milliseconds, for a conversation that another turn holds, "
+    "instead of an error at once; 60000 at most.",
+    "x-antiphon-on-disconnect": "What the turn does when its reader goes away: 'cancel' or 'continue'.",
+}
+
+OF_EVERY_ANSWER = ("x-request-id",)
+ABOUT_TURNS = ("x-antiphon-conversation-wait-ms", "x-antiphon-on-disconnect")
+OF_TURNS = (
+    "x-antiphon-history",
+    "x-antiphon-upstream",
+    "x-antiphon-model",
+    "x-antiphon-overhead-ms",
+    "x-antiphon-not-applied",
+)
+
+ANSWER_HEADERS: Mapping[str, str] = {
+    "x-request-id": "Names this request; errors and logs carry it too.",
+    "x-antiphon-history": "How many items of history the model was given, from where, and how many were left out; "
+    "'truncated' counts those that did not fit, where the request allowed that.",
+    "x-antiphon-upstream": "The configured name of the upstream that answered.",
+    "x-antiphon-model": "The model's name as it was asked for.",
+    "x-antiphon-overhead-ms": "The time that the gateway itself took before it asked the upstream.",
+    "x-antiphon-not-applied": "Fields that were accepted and had no effect; only if there are any.",
+    "x-antiphon-token-count": "'exact' where the model's own server counted, 'estimate' where nobody could.",
+    "idempotent-replayed": "'true' where the answer is the one that this key had before.",
+    "x-antiphon-response-id": "The id of the turn that failed and is kept.",
+    "x-should-retry": "'true' where sending the same request again can help.",
+    "retry-after": "After how many seconds.",
+    "retry-after-ms": "After how many milliseconds.",
+}

@@ -1,0 +1,252 @@
+"""
+The gateway's own OpenAPI 3.1 document, made from the table of routes and the schemas of the client format.
+
+Nothing is listed here a second time: an operation is in the document because it is in the table, a field because the
+decoder checks it, an error because its class is in the tree. What is an extension of ours says so
+(``x-antiphon-extension``).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from antiphon.hub.errors import (
+    AntiphonError,
+    Forbidden,
+    GatewayError,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    PayloadTooLarge,
+    StoreCorrupt,
+    StoreUnavailable,
+    UnsupportedMediaType,
+)
+from antiphon.hub.items import JsonObject
+from antiphon.server.headers import ANSWER_HEADERS, OF_EVERY_ANSWER, REQUEST_HEADERS
+from antiphon.server.routes import Route
+from antiphon.version import VERSION
+
+__all__ = ["openapi_document", "reachable"]
+
+_INTRODUCTION = (
+    "A gateway that gives any language model a memory. It speaks OpenAI's Responses and Conversations APIs and keeps "
+    "their state itself. Operations that OpenAI's API does not have are marked as extensions."
+)
+_CHAPTERS = {
+    "Responses": "Turns: ask a model, and find again what was asked and answered.",
+    "Conversations": "Kept, editable lists of items that turns can take place in.",
+    "Prompts": "Stored instructions with placeholders.",
+    "Webhooks": "Calls of yours that are made when a turn ends.",
+    "Models": "What can be asked.",
+    "Service": "The gateway itself.",
+}
+_OF_KEYS = (IdempotencyConflict, IdempotencyKeyReused)
+_OF_EVERYBODY = (InvalidRequest, Forbidden, GatewayError)
+_OF_BODIES = (PayloadTooLarge, UnsupportedMediaType)
+_OF_STATE = (StoreUnavailable, StoreCorrupt)
+_STATELESS = ("Models", "Service")
+_OF_ERRORS = ("x-should-retry", "retry-after", "retry-after-ms")
+
+
+def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObject:
+    """
+    The document of these routes, with the schemas that they lead to.
+
+    Raises:
+        ValueError: A route names a schema that there is not.
+    """
+    for route in routes:
+        _check_names(route, schemas)
+    used = {route.tag for route in routes}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Antiphon",
+            "version": VERSION,
+            "description": _INTRODUCTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": ".", "description": "Where this document was read."}],
+        "security": [{}, {"bearer": []}],
+        "tags": [{"name": tag, "description": text} for tag, text in _CHAPTERS.items() if tag in used],
+        "paths": _paths(routes, schemas),
+        "components": {
+            "schemas": _used(routes, schemas),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A gateway without keys, which serves its own machine alone, takes any and none.",
+                }
+            },
+        },
+    }
+
+
+def _check_names(route: Route, schemas: Mapping[str, JsonObject]) -> None:
+    _check_known(route, "schema", _names(route), schemas)
+    _check_known(route, "header of a request", route.request_headers, REQUEST_HEADERS)
+    _check_known(route, "header of an answer", route.answer_headers, ANSWER_HEADERS)
+
+
+def _check_known(route: Route, what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            there_are = ", ".join(sorted(known))
+            raise ValueError(f"Route {route.method} {route.path}: there is no {what} '{name}'. There are: {there_are}.")
+
+
+def _names(route: Route) -> list[str]:
+    return [name for name in (route.body, route.query, route.answer, route.events) if name is not None]
+
+
+def _paths(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObject:
+    paths: JsonObject = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return paths
+
+
+def _operation(route: Route, schemas: Mapping[str, JsonObject]) -> JsonObject:
+    operation: JsonObject = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "x-antiphon-extension": route.extension,
+    }
+    if route.details:
+        operation["description"] = route.details
+    parameters = [
+        *map(_placeholder, route.placeholders),
+        *_query(route, schemas),
+        *map(_request_header, ("idempotency-key",) if route.idempotent else ()),
+        *map(_request_header, route.request_headers),
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        content = {route.body_media_type: {"schema": _reference(route.body)}}
+        operation["requestBody"] = {"required": not route.optional_body, "content": content}
+    operation["responses"] = {"200": _success(route), **_failures(route)}
+    return operation
+
+
+def _placeholder(name: str) -> JsonObject:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _request_header(name: str) -> JsonObject:
+    return {"name": name, "in": "header", "description": REQUEST_HEADERS[name], "schema": {"type": "string"}}
+
+
+def _answer_headers(*names: str) -> JsonObject:
+    return {
+        name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}} for name in (*OF_EVERY_ANSWER, *names)
+    }
+
+
+def _query(route: Route, schemas: Mapping[str, JsonObject]) -> list[JsonObject]:
+    if route.query is None:
+        return []
+    schema = schemas[route.query]
+    required = schema.get("required", ())
+    return [
+        _query_parameter(name, member, schemas, required=name in required)
+        for name, member in schema["properties"].items()
+    ]
+
+
+def _query_parameter(name: str, member: JsonObject, schemas: Mapping[str, JsonObject], *, required: bool) -> JsonObject:
+    parameter: JsonObject = {"name": name, "in": "query", "description": member.get("description", "")}
+    if required:
+        parameter["required"] = True
+    if _resolved(member, schemas).get("type") == "object":
+        parameter |= {"style": "deepObject", "explode": True}  # `metadata[name]=value`
+    parameter["schema"] = {key: value for key, value in member.items() if key != "description"}
+    return parameter
+
+
+def _resolved(schema: JsonObject, schemas: Mapping[str, JsonObject]) -> JsonObject:
+    return schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def _success(route: Route) -> JsonObject:
+    content: JsonObject = {route.media_type: {"schema": _reference(route.answer)}}
+    if route.events is not None:
+        content["text/event-stream"] = {"schema": _reference(route.events)}
+    headers = (*route.answer_headers, *(("idempotent-replayed",) if route.idempotent else ()))
+    return {"description": "It succeeded.", "headers": _answer_headers(*headers), "content": content}
+
+
+def _failures(route: Route) -> JsonObject:
+    """One answer for each status, which lists the errors that have it."""
+    by_status: dict[int, list[type[AntiphonError]]] = {}
+    for error in dict.fromkeys(_errors(route)):
+        by_status.setdefault(error.status, []).append(error)
+    return {
+        str(status): {
+            "description": " ".join(_first_sentences(error) for error in errors),
+            "headers": _answer_headers(*(_OF_ERRORS if any(error.retryable for error in errors) else ())),
+            "content": {"application/json": {"schema": _reference("Error")}},
+            "x-antiphon-errors": [_error(error) for error in errors],
+        }
+        for status, errors in sorted(by_status.items())
+    }
+
+
+def _errors(route: Route) -> Iterable[type[AntiphonError]]:
+    of_bodies = _OF_BODIES if route.body is not None else ()
+    of_state = _OF_STATE if route.tag not in _STATELESS else ()
+    of_keys = _OF_KEYS if route.idempotent else ()
+    return chain(_OF_EVERYBODY, of_bodies, route.errors, of_keys, of_state)
+
+
+def _error(error: type[AntiphonError]) -> JsonObject:
+    return {
+        "type": error.type,
+        "code": error.default_code,
+        "retryable": error.retryable,
+        "description": _first_sentences(error),
+    }
+
+
+def _first_sentences(error: type[AntiphonError]) -> str:
+    """The first paragraph of a class's docstring: the tree of errors says itself what each one means."""
+    return " ".join((inspect.getdoc(error) or error.__name__).partition("\n\n")[0].split())
+
+
+def _reference(name: str) -> JsonObject:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def reachable(roots: Iterable[str], schemas: Mapping[str, JsonObject]) -> set[str]:
+    """The names of the schemas that one comes to from *roots*, these included."""
+    found: set[str] = set()
+    waiting = set(roots)
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= _references(schemas[name]) - found
+    return found
+
+
+def _used(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObject:
+    """The schemas that the operations lead to, in the order in which the format has them."""
+    queries = [_references(schemas[route.query]) for route in routes if route.query is not None]
+    named = [name for route in routes for name in (route.body, route.answer, route.events) if name is not None]
+    found = reachable({"Error"}.union(named, *queries), schemas)
+    return {name: schema for name, schema in schemas.items() if name in found}
+
+
+def _references(value: Any) -> set[str]:
+    """The names of the schemas that a JSON value refers to."""
+    if isinstance(value, list):
+        return set().union(*map(_references, value))
+    if not isinstance(value, dict):
+        return set()
+    own = {value["$ref"].rpartition("/")[2]} if isinstance(value.get("$ref"), str) else set()
+    return own.union(*map(_references, value.values()))

@@ -1,0 +1,315 @@
+"""
+Conversations: kept lists of items that turns read and add to, and that people edit, fork and rewind.
+
+Running a turn in one is :mod:`antiphon.sessions.resolve` and the commit; everything else that can be done with one is
+here. Every id that is not this tenant's is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+import msgspec
+
+from antiphon.hub.errors import ConversationNotFound, DuplicateItem, ItemNotFound, ResponseNotFound
+from antiphon.hub.format import PageRequest
+from antiphon.hub.ids import IdFactory, TenantId
+from antiphon.hub.items import JsonObject
+from antiphon.hub.library import ConversationDraft, ForkDraft, ListRequest
+from antiphon.sessions.cache import HistoryCache
+from antiphon.sessions.inputs import entries_of, in_slices, resolve_input
+from antiphon.sessions.library import ListPage
+from antiphon.sessions.payloads import Payloads
+from antiphon.sessions.records import Conversation, NewConversation, Page, StoredItem
+from antiphon.sessions.search import Search
+from antiphon.sessions.store import TenantStore
+from antiphon.sessions.work import Settle
+
+__all__ = ["Conversations", "ListedItems"]
+
+# Items that an export reads at a time: few enough to be held, many enough that a long list takes few statements.
+_EXPORT_PAGE = 500
+
+_EXPORT_VERSION = 1
+
+
+class ListedItems(msgspec.Struct, frozen=True):
+    """One page of items as clients see them."""
+
+    items: tuple[JsonObject, ...]
+    has_more: bool
+
+
+class Conversations:
+    """
+    One tenant's conversations.
+
+    What creates something can be given *settle*: with it, an idempotency key is settled in the same transaction, with
+    what the method returns as the answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenant: TenantId,
+        store: TenantStore,
+        payloads: Payloads,
+        ids: IdFactory,
+        clock: Callable[[], float],
+        cache: HistoryCache,
+        search: Search,
+    ) -> None:
+        self._tenant = tenant
+        self._store = store
+        self._payloads = payloads
+        self._ids = ids
+        self._clock = clock
+        self._cache = cache
+        self._search = search
+
+    async def create(self, draft: ConversationDraft, *, settle: Settle | None = None) -> JsonObject:
+        """
+        Create a conversation with its first items.
+
+        Raises:
+            ItemNotFound: An item reference is unknown to this tenant.
+        """
+        family = self._ids.family()
+        items = await resolve_input(
+            draft.items, history=(), store=self._store, payloads=self._payloads, ids=self._ids, family=family
+        )
+        new = NewConversation(
+            id=self._ids.conversation(family),
+            family=family,
+            created_at=int(self._clock()),
+            payload=b"",
+            entries=tuple(await entries_of(items, self._payloads)),
+        )
+        new = await self._described(new, draft.metadata)
+        answer = self._body(new)
+        await self._store.create_conversation(new, settlement=settle and settle(answer))
+        return answer
+
+    async def retrieve(self, conversation_id: str) -> JsonObject:
+        """
+        A conversation.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+        """
+        return self._body(await self._known(conversation_id))
+
+    async def update(self, conversation_id: str, metadata: dict[str, str]) -> JsonObject:
+        """
+        Replace a conversation's metadata.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+        """
+        payload = self._payloads.metadata(metadata, conversation_id)
+        terms = await self._search.terms(metadata)
+        updated = await self._store.update_conversation(conversation_id, payload, terms)
+        if updated is None:
+            raise ConversationNotFound(conversation_id)
+        return self._body(updated)
+
+    async def delete(self, conversation_id: str, *, cascade: bool = False) -> None:
+        """
+        Make a conversation unknown. Its responses stay, unless *cascade* takes along all that stands on it.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ConversationLocked: With *cascade*, a turn runs in a conversation that would change.
+        """
+        self._cache.drop(self._tenant, conversation_id)
+        if not await self._store.delete_conversation(conversation_id, cascade=cascade):
+            raise ConversationNotFound(conversation_id)
+
+    async def list(self, wanted: ListRequest) -> ListPage[JsonObject]:
+        """
+        Conversations, by the time of their creation.
+
+        Raises:
+            ConversationNotFound: The cursor is unknown to this tenant.
+        """
+        page = await self._store.list_conversations(await self._search.filter(wanted))
+        return ListPage(data=tuple(self._body(found) for found in page.data), has_more=page.has_more)
+
+    async def fork(self, conversation_id: str, draft: ForkDraft, *, settle: Settle | None = None) -> JsonObject:
+        """
+        Create a conversation that begins with another's present items. Nothing is copied: O(1).
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ItemNotFound: The conversation has no item ``draft.at``.
+        """
+        origin = await self._known(conversation_id)
+        fork = NewConversation(
+            id=self._ids.conversation(origin.family), family=origin.family, created_at=int(self._clock()), payload=b""
+        )
+        fork = await self._described(fork, draft.metadata)
+        answer = self._body(fork)
+        settlement = settle and settle(answer)
+        await self._store.fork_conversation(conversation_id, fork, at=draft.at, settlement=settlement)
+        return answer
+
+    async def rewind(self, conversation_id: str, to: str) -> JsonObject:
+        """
+        Take out everything after an item. Forks and earlier responses keep it.
+
+        Args:
+            to: The item that becomes the last; or a response, which stands for the last of its items that shows.
+
+        Returns:
+            The conversation, and how many items were taken out as ``removed``.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ConversationLocked: A turn runs in it.
+            ItemNotFound: The conversation has no such item, or none of the response's.
+            ResponseNotFound: This tenant has no such response.
+        """
+        conversation = await self._known(conversation_id)
+        item_id = await self._last_of(to, conversation_id) if to.startswith("resp_") else to
+        removed = await self._store.rewind_conversation(conversation_id, item_id)
+        return {**self._body(conversation), "removed": removed}
+
+    async def _last_of(self, response_id: str, conversation_id: str) -> str:
+        turn = await self._store.get_by_response_id(response_id)
+        if turn is None:
+            raise ResponseNotFound(response_id)
+        for item in reversed(turn.messages):
+            item_id = str(item.id)
+            if await self._store.read_conversation_item(conversation_id, item_id) is not None:
+                return item_id
+        raise ItemNotFound(f"No item of the response with id '{response_id}' is in the conversation.")
+
+    # Items.
+
+    async def items(self, conversation_id: str, page: PageRequest) -> ListedItems:
+        """
+        A conversation's present items, as one page.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ItemNotFound: The cursor is not among these items.
+        """
+        wanted = Page(limit=page.limit, order=page.order, after=page.after)
+        found = await self._store.list_conversation_items(conversation_id, wanted)
+        if found is None:
+            raise ConversationNotFound(conversation_id)
+        return ListedItems(tuple(self._shown(item) for item in found.items), found.has_more)
+
+    async def item(self, conversation_id: str, item_id: str) -> JsonObject:
+        """
+        One of a conversation's present items.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ItemNotFound: The conversation has no such item.
+        """
+        found = await self._store.read_conversation_item(conversation_id, item_id)
+        if found is None:
+            raise _not_in_conversation(item_id)
+        return self._shown(found)
+
+    async def append(
+        self, conversation_id: str, bodies: Sequence[JsonObject], *, settle: Settle | None = None
+    ) -> ListedItems:
+        """
+        Add items to a conversation by hand.
+
+        The answer that is settled is ``{"items": [...]}``.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ConversationLocked: A turn runs in it.
+            ItemNotFound: An item reference is unknown to this tenant.
+            DuplicateItem: The conversation has the item already.
+        """
+        conversation = await self._known(conversation_id)
+        await self._refuse_present(conversation_id, bodies)
+        items = await resolve_input(
+            bodies,
+            history=(),
+            store=self._store,
+            payloads=self._payloads,
+            ids=self._ids,
+            family=conversation.family,
+        )
+        added = tuple(entry.item.body for entry in items)
+        await self._store.append_items(
+            conversation_id,
+            await entries_of(items, self._payloads),
+            settlement=settle and settle({"items": added}),
+        )
+        return ListedItems(added, has_more=False)
+
+    async def _refuse_present(self, conversation_id: str, bodies: Sequence[JsonObject]) -> None:
+        for item_id in [body["id"] for body in bodies if "id" in body]:
+            if await self._store.read_conversation_item(conversation_id, item_id) is not None:
+                raise DuplicateItem(item_id)
+
+    async def remove(self, conversation_id: str, item_id: str) -> JsonObject:
+        """
+        Take an item out of a conversation; forks and earlier responses keep it. Answers the conversation.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation.
+            ConversationLocked: A turn runs in it.
+            ItemNotFound: The conversation has no such item.
+        """
+        if not await self._store.remove_item(conversation_id, item_id):
+            raise _not_in_conversation(item_id)
+        return await self.retrieve(conversation_id)
+
+    # Exports.
+
+    async def export(self, conversation_id: str) -> AsyncGenerator[Sequence[JsonObject], None]:
+        """
+        All of a conversation, in groups of lines: what it is, then its present items, oldest first.
+
+        Reads a page at a time, so that it may be as long as it likes.
+
+        Raises:
+            ConversationNotFound: This tenant has no such conversation; or it was deleted meanwhile.
+            ItemNotFound: The item that was read last was taken out before the next page was read.
+        """
+        whole = await self.retrieve(conversation_id)
+        yield [{**whole, "object": "conversation.export", "version": _EXPORT_VERSION}]
+        after: str | None = None
+        while True:
+            page = Page(limit=_EXPORT_PAGE, order="asc", after=after)
+            found = await self._store.list_conversation_items(conversation_id, page)
+            if found is None:
+                raise ConversationNotFound(conversation_id)
+            yield await in_slices(found.items, self._shown)
+            if not found.has_more:
+                return
+            after = found.items[-1].id
+
+    async def _known(self, conversation_id: str) -> Conversation:
+        conversation = await self._store.read_conversation(conversation_id)
+        if conversation is None:
+            raise ConversationNotFound(conversation_id)
+        return conversation
+
+    async def _described(self, new: NewConversation, metadata: dict[str, str]) -> NewConversation:
+        """The same with its metadata, sealed for its own place, and what it is found by."""
+        payload = self._payloads.metadata(metadata, new.id)
+        return msgspec.structs.replace(new, payload=payload, terms=await self._search.terms(metadata))
+
+    def _body(self, conversation: Conversation | NewConversation) -> JsonObject:
+        return {
+            "id": conversation.id,
+            "object": "conversation",
+            "created_at": conversation.created_at,
+            "metadata": self._payloads.open_metadata(conversation.payload, conversation.id),
+        }
+
+    def _shown(self, item: StoredItem) -> JsonObject:
+        return self._payloads.item(item).body
+
+
+def _not_in_conversation(item_id: str) -> ItemNotFound:
+    return ItemNotFound(f"Item with id '{item_id}' not found in conversation.")

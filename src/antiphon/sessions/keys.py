@@ -1,0 +1,107 @@
+"""
+Idempotency keys of one tenant: who carries a request out, and what became of it.
+
+The store never sees a key or a request, only hashes of them under the tenant's own secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import msgspec
+import orjson
+
+from antiphon.hub.errors import IdempotencyKeyReused
+from antiphon.hub.items import JsonObject
+from antiphon.sessions.payloads import Payloads
+from antiphon.sessions.store import TenantStore
+from antiphon.sessions.work import KeyClaim, KeyRecord, Settlement
+
+__all__ = ["IdempotencyKeys", "KeyedRequest", "Outcome"]
+
+
+class KeyedRequest(msgspec.Struct, frozen=True):
+    """
+    A request with an idempotency key.
+
+    Attributes:
+        key: What the client sent.
+        operation: Method and path: the same key for another operation is another request.
+        body: The request's body.
+    """
+
+    key: str
+    operation: str
+    body: JsonObject
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of a key that somebody else has, or had.
+
+    Attributes:
+        response_id: The turn that was begun for it.
+        settled: The request was carried out.
+        answer: Its stored answer, if it is not a turn.
+    """
+
+    response_id: str | None
+    settled: bool
+    answer: JsonObject | None
+
+
+class IdempotencyKeys:
+    """See the module."""
+
+    def __init__(self, store: TenantStore, payloads: Payloads) -> None:
+        self._store = store
+        self._payloads = payloads
+        self._secret: bytes | None = None
+
+    async def hashes(self, request: KeyedRequest) -> tuple[bytes, bytes]:
+        """The hash that the key is kept under, and the fingerprint of the request."""
+        if self._secret is None:
+            self._secret = await self._store.secret()
+        written = orjson.dumps([request.operation, request.body], option=orjson.OPT_SORT_KEYS)
+        return (
+            _keyed_hash(self._secret, b"idempotency key", request.key.encode()),
+            _keyed_hash(self._secret, b"idempotent request", written),
+        )
+
+    async def take(
+        self, key: bytes, fingerprint: bytes, *, holder: str, ttl_s: float, expires_at: int
+    ) -> KeyClaim | Outcome:
+        """
+        Take a key, or hear what became of it.
+
+        Raises:
+            IdempotencyKeyReused: It was used for another request.
+        """
+        taken = await self._store.take_key(key, fingerprint, holder=holder, ttl_s=ttl_s, expires_at=expires_at)
+        if isinstance(taken, KeyClaim):
+            return taken
+        if taken.fingerprint != fingerprint:
+            raise IdempotencyKeyReused
+        return self._outcome(key, taken)
+
+    def settlement(self, claim: KeyClaim, answer: JsonObject | None) -> Settlement:
+        """What settles a key with the answer to its request; None keeps no answer."""
+        payload = None if answer is None else self._payloads.answer(answer, claim.key)
+        return Settlement(claim=claim, answer=payload)
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See :meth:`TenantStore.settle_key`."""
+        await self._store.settle_key(settlement)
+
+    async def release(self, claim: KeyClaim) -> None:
+        """See :meth:`TenantStore.release_key`."""
+        await self._store.release_key(claim)
+
+    def _outcome(self, key: bytes, record: KeyRecord) -> Outcome:
+        answer = None if record.answer is None else self._payloads.open_answer(record.answer, key)
+        return Outcome(response_id=record.response_id, settled=record.settled, answer=answer)
+
+
+def _keyed_hash(secret: bytes, purpose: bytes, value: bytes) -> bytes:
+    return hmac.new(secret, purpose + b"\x00" + value, hashlib.sha256).digest()

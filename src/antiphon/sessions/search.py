@@ -1,0 +1,59 @@
+"""
+Search: how what clients look for is said to a store that knows no content.
+
+A *term* is a keyed hash of one name and value of an object's metadata. The store can compare terms, and learns from
+them only which objects have a pair in common.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from antiphon.hub.library import ListRequest
+from antiphon.sessions.library import Filter
+from antiphon.sessions.store import TenantStore
+
+__all__ = ["Search", "term"]
+
+# 128 bits: even a tenant with billions of pairs meets no collision by chance.
+_TERM_BYTES = 16
+# The tenant's secret is used for other hashes too; no two of them hash the same words.
+_PURPOSE = b"metadata term\x00"
+
+
+class Search:
+    """What one tenant's objects are found by. The tenant's secret is read once, when it is first needed."""
+
+    def __init__(self, store: TenantStore) -> None:
+        self._store = store
+        self._secret: bytes | None = None
+
+    async def terms(self, metadata: Mapping[str, str]) -> tuple[bytes, ...]:
+        """The terms of an object's metadata; nothing is asked of the store for an object without any."""
+        if not metadata:
+            return ()
+        if self._secret is None:
+            self._secret = await self._store.secret()
+        return tuple(term(self._secret, name, value) for name, value in metadata.items())
+
+    async def filter(self, wanted: ListRequest) -> Filter:
+        """What the store is asked for a list."""
+        return Filter(
+            limit=wanted.limit,
+            order=wanted.order,
+            after=wanted.after,
+            created_from=None if wanted.created_after is None else wanted.created_after + 1,
+            created_before=wanted.created_before,
+            terms=await self.terms(wanted.metadata),
+            model=wanted.model,
+            status=wanted.status,
+            conversation_id=wanted.conversation,
+        )
+
+
+def term(secret: bytes, name: str, value: str) -> bytes:
+    """The term of one pair. The name's length stands before it, so no other pair reads the same."""
+    name_bytes = name.encode()
+    message = _PURPOSE + len(name_bytes).to_bytes(4, "big") + name_bytes + value.encode()
+    return hmac.digest(secret, message, "sha256")[:_TERM_BYTES]
