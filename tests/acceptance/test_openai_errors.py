@@ -164,10 +164,10 @@ REFUSALS: dict[str, tuple[Ask, type[APIStatusError], tuple[int, str | None, str 
         BadRequestError,
         (400, "object_above_max_properties", "metadata"),
     ),
-    "background": (
-        lambda client: client.responses.create(model=MODEL, input="hi", background=True),
+    "moderation": (
+        lambda client: client.responses.create(model=MODEL, input="hi", extra_body={"moderation": {"model": "m"}}),
         BadRequestError,
-        (400, "unsupported_parameter", "background"),
+        (400, "unsupported_parameter", "moderation"),
     ),
     "too many characters": (
         lambda client: client.responses.create(model=MODEL, input="x" * 10_485_761),

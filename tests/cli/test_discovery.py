@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
 
-from antiphon.cli.discovery import OPENAI_QUIRKS, discover
+from antiphon.cli.discovery import LLAMACPP_QUIRKS, OPENAI_QUIRKS, discover
 from antiphon.providers.openai_chat.quirks import read_quirks
 from antiphon.settings import Settings
 from tests.transport.servers import Handler, reply, saying, serving, stalling
@@ -58,6 +59,19 @@ async def test_what_is_no_model_server(stack: AsyncExitStack) -> None:
     assert await found_with(stack, *handlers) == []
 
 
+@pytest.mark.parametrize(
+    ("owner", "quirks"),
+    [("llamacpp", {"quirks": dict(LLAMACPP_QUIRKS)}), ("library", {}), (None, {}), (7, {})],
+)
+async def test_llamacpp_is_known_by_its_models(stack: AsyncExitStack, owner: object, quirks: dict[str, object]) -> None:
+    """A server that keeps the prompts that it has read is asked to count them."""
+    models = json.dumps({"data": [{"id": "m", "owned_by": owner}]}).encode()
+    port = (await stack.enter_async_context(serving(saying(reply(models))))).port
+    assert await discover({}, [("found", port)]) == [
+        {"name": "found", "base_url": f"http://127.0.0.1:{port}/v1", **quirks}
+    ]
+
+
 async def test_nobody() -> None:
     """Nothing found is an empty list."""
     assert await discover({}, []) == []
@@ -92,5 +106,6 @@ async def test_openai(environment: dict[str, str], expected: dict[str, object]) 
 
 
 def test_the_quirks_exist() -> None:
-    """What discovery says of OpenAI is what the provider understands."""
+    """What discovery says of a server is what the provider understands."""
     assert read_quirks(OPENAI_QUIRKS).max_tokens_field == "max_completion_tokens"
+    assert read_quirks(LLAMACPP_QUIRKS).counting == "completion"

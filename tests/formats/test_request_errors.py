@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from antiphon.formats.responses import ResponsesFormat
-from antiphon.hub.errors import AntiphonError, InvalidRequest, NotFound, UnsupportedParameter
+from antiphon.hub.errors import AntiphonError, InvalidRequest, UnsupportedParameter
 
 FORMAT = ResponsesFormat()
 INCLUDES = (
@@ -586,28 +586,43 @@ def test_an_unknown_item_type_lists_the_known_ones() -> None:
     assert caught.value.message.endswith("'tool_search_output', and 'web_search_call'.")
 
 
-def test_an_unknown_prompt_is_404() -> None:
-    """A stored prompt cannot exist here, whatever its id, and supplies no model either."""
-    with pytest.raises(NotFound) as caught:
-        FORMAT.decode({"prompt": {"id": "pmpt_x"}})
+def test_a_prompt_can_stand_for_model_and_input() -> None:
+    """Whether it exists is decided by whoever has the store; kept is which fields the client set itself."""
+    variables = {"a": "b", "c": {"type": "input_text", "text": "d"}}
+    prompt = {"id": "pmpt_x", "version": "2", "variables": variables}
+    request = FORMAT.decode({"prompt": prompt, "tools": [], "temperature": 1, "instructions": None})
+    assert (request.prompt, request.model, request.input) == (prompt, "", ())
+    assert request.given == {"prompt", "tools", "temperature"}
 
-    assert caught.value.http_status == 404
-    expected = {"message": "Prompt with id 'pmpt_x' not found.", "type": "invalid_request_error", "param": None}
-    assert {"error": {**expected, "code": None}} == caught.value.envelope()
+
+@pytest.mark.parametrize(
+    ("prompt", "param", "code"),
+    [
+        ({}, "prompt.id", "missing_required_parameter"),
+        ({"id": "p", "version": 2}, "prompt.version", "invalid_type"),
+        ({"id": "p", "variables": {"a": 7}}, "prompt.variables.a", "invalid_type"),
+        ({"id": "p", "variables": {"a": {"type": "output_text"}}}, "prompt.variables.a", "invalid_value"),
+        ({"id": "p", "variables": {"a": {"type": "input_text"}}}, "prompt.variables.a.text", None),
+        ({"id": "p", "variables": {str(n): "" for n in range(129)}}, "prompt.variables", "object_above_max_properties"),
+    ],
+    ids=["no-id", "version", "number", "output", "no-text", "too-many"],
+)
+def test_a_wrong_prompt_is_named(prompt: object, param: str, code: str | None) -> None:
+    """As every other field is."""
+    with pytest.raises(InvalidRequest) as caught:
+        FORMAT.decode({"prompt": prompt})
+    assert caught.value.param == param
+    assert code is None or caught.value.code == code
 
 
 @pytest.mark.parametrize(
     ("changes", "param"),
     [
-        ({"background": True}, "background"),
         ({"background_options": {"completion_window": "2h"}}, "background_options"),
-        ({"truncation": "auto"}, "truncation"),
-        ({"context_management": [{"type": "compaction"}]}, "context_management"),
         ({"moderation": {"model": "x"}}, "moderation"),
         ({"image": {"context_compression": "enabled"}}, "image"),
         ({"access_programs": {"cyber": "standard"}}, "access_programs"),
         ({"prompt_cache_options": {}}, "prompt_cache_options"),
-        ({"input": ["x", {"type": "compaction_trigger"}][1:]}, "input[0]"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -72,6 +72,7 @@ ROWS: list[tuple[str, Any, str, Any]] = [
     ("store", False, "store", False),
     ("service_tier", "flex", "service_tier", "flex"),
     ("top_logprobs", 20, "top_logprobs", 20),
+    ("client_metadata", {"session_id": "s"}, "not_applied", ("client_metadata",)),
 ]
 REFUSED = {
     "prompt",

@@ -9,7 +9,7 @@ import pytest
 from antiphon.formats.responses import ResponsesFormat
 from antiphon.formats.responses.request import INCLUDES
 from antiphon.hub.errors import AntiphonError, InvalidRequest
-from antiphon.hub.format import ConversationDraft, PageRequest
+from antiphon.hub.format import ConversationDraft, PageRequest, RetrievalRequest
 from antiphon.hub.items import JsonObject
 
 FORMAT = ResponsesFormat()
@@ -173,26 +173,32 @@ def test_an_unknown_include_is_named_by_its_place() -> None:
     assert fault(FORMAT.decode_page, {"include[]": [INCLUDES[0], "x"]})[1:] == ("include[1]", "invalid_value")
 
 
-def test_a_retrieval_takes_include_and_the_default_of_stream() -> None:
-    """``stream=false`` asks for what is answered anyway; an SDK sends it."""
-    assert FORMAT.decode_include({}) == frozenset()
-    assert FORMAT.decode_include({"include[]": [INCLUDES[0]], "stream": ["false"]}) == frozenset({INCLUDES[0]})
+def test_a_retrieval_says_what_is_wanted() -> None:
+    """The response, or its stream from an event on; streams are not padded again unless that is asked for."""
+    assert FORMAT.decode_retrieval({}) == RetrievalRequest()
+    query = {"include[]": [INCLUDES[0]], "stream": ["false"]}
+    assert FORMAT.decode_retrieval(query) == RetrievalRequest(include=frozenset({INCLUDES[0]}))
+    query = {"stream": ["True"], "starting_after": ["7"], "include_obfuscation": ["true"]}
+    assert FORMAT.decode_retrieval(query) == RetrievalRequest(stream=True, starting_after=7, include_obfuscation=True)
 
 
 @pytest.mark.parametrize(
     ("query", "param"),
     [
-        ({"stream": ["true"]}, "stream"),
+        ({"stream": ["1"]}, "stream"),
+        ({"stream": ["true", "true"]}, "stream"),
         ({"starting_after": ["1"]}, "starting_after"),
+        ({"stream": ["true"], "starting_after": ["-1"]}, "starting_after"),
+        ({"stream": ["true"], "starting_after": ["1.5"]}, "starting_after"),
         ({"include_obfuscation": ["true"]}, "include_obfuscation"),
         ({"limit": ["1"]}, "limit"),
     ],
     ids=str,
 )
 def test_a_retrieval_refuses_the_rest(query: dict[str, list[str]], param: str) -> None:
-    """No response here has a stream to be replayed; the answer says so."""
+    """What is malformed, unknown, or means nothing without a stream is named."""
     with pytest.raises(AntiphonError) as caught:
-        FORMAT.decode_include(query)
+        FORMAT.decode_retrieval(query)
 
     assert (400, param) == (caught.value.http_status, caught.value.param)
 

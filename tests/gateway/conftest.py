@@ -12,18 +12,22 @@ import aiohttp
 import orjson
 import pytest
 import uvicorn
+from tests.support.recorder import Recorder
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
 from antiphon import Gateway, InMemorySessionStore, SQLiteSessionStore, upstream
+from antiphon.cli.websocket import websocket_options
+from antiphon.server.body import BodyLimits
 from antiphon.server.sse import StreamLimits
 
 
 class Client:
     """Talks to a gateway over HTTP and parses its streams."""
 
-    def __init__(self, base_url: str, gateway: Gateway, scripted: ScriptedUpstream) -> None:
+    def __init__(self, base_url: str, gateway: Gateway, scripted: ScriptedUpstream, recorder: Recorder) -> None:
         self.base_url = base_url
         self.gateway = gateway
+        self.recorder = recorder
         self.upstream = scripted
         self.http = aiohttp.ClientSession()
 
@@ -83,16 +87,19 @@ def parse(raw: bytes) -> list[Any]:
 async def serving(
     gateway: Gateway, scripted: ScriptedUpstream, *, keep_alive_s: float = 15.0, **edge: Any
 ) -> AsyncIterator[Client]:
-    """The gateway on a free port for as long as the block runs."""
+    """The gateway on a free port for as long as the block runs; every answer has to be as OpenAI's document says."""
+    recorder = Recorder()
     listener = socket.create_server(("127.0.0.1", 0))
     app = gateway.asgi(stream_limits=StreamLimits(keep_alive_s=keep_alive_s), **edge)
-    config = uvicorn.Config(app, log_level="warning", ws="none", lifespan="on")
+    websocket = websocket_options(max_body_bytes=edge.get("body_limits", BodyLimits()).max_body_bytes)
+    config = uvicorn.Config(recorder.around(app), log_level="warning", lifespan="on", **websocket)
     server = uvicorn.Server(config)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_background(server, listener))
-        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", gateway, scripted)
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", gateway, scripted, recorder)
         stack.push_async_callback(client.http.close)
         yield client
+        recorder.assert_clean()
 
 
 @contextlib.asynccontextmanager

@@ -159,12 +159,12 @@ async def test_respond_that_is_cancelled_while_the_turn_is_stored_lets_it_be_sto
         await gateway.startup()
         async with held_by_another(path):
             waiting = asyncio.create_task(gateway.respond(turn()))
-            await until(lambda: any(run.ending for run in gateway._runs.values()))
-            ((_, response_id),) = gateway._runs
+            await until(lambda: any(run.ending for run in gateway.turns._runs.values()))
+            ((_, response_id),) = gateway.turns._runs
             waiting.cancel()
             with suppress(asyncio.CancelledError):
                 await waiting
-        await until(lambda: not gateway._runs)
+        await until(lambda: not gateway.turns._runs)
         assert (await gateway.retrieve(response_id))["status"] == "completed"
 
 
@@ -176,14 +176,14 @@ async def test_respond_that_is_cancelled_leaves_a_cancelled_record(begun: bool) 
     async with gateway:
         await gateway.startup()
         waiting = asyncio.create_task(gateway.respond(turn()))
-        await until(lambda: gateway._runs)
-        ((_, response_id),) = gateway._runs
+        await until(lambda: gateway.turns._runs)
+        ((_, response_id),) = gateway.turns._runs
         if begun:
             await until(lambda: answers.replies)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await until(lambda: not gateway._runs)
+        await until(lambda: not gateway.turns._runs)
         assert (await gateway.retrieve(response_id))["status"] == "cancelled"
         assert all(reply.closed for reply in answers.replies)
         gate.set()
@@ -198,12 +198,12 @@ async def test_respond_that_is_cancelled_goes_on_if_it_is_told_to() -> None:
     async with gateway:
         waiting = asyncio.create_task(gateway.respond(turn()))
         await until(lambda: answers.replies)
-        ((_, response_id),) = gateway._runs
+        ((_, response_id),) = gateway.turns._runs
         waiting.cancel()
         with suppress(asyncio.CancelledError):
             await waiting
         gate.set()
-        await until(lambda: not gateway._runs)
+        await until(lambda: not gateway.turns._runs)
         assert (await gateway.retrieve(response_id))["status"] == "completed"
 
 
@@ -235,14 +235,14 @@ async def test_stream_that_is_left_early_is_cancelled() -> None:
     async with gateway:
         events = gateway.stream(turn())
         await anext(events)
-        ((_, first),) = gateway._runs
+        ((_, first),) = gateway.turns._runs
         await events.aclose()  # type: ignore[attr-defined]  # an async generator, as its type does not say
-        await until(lambda: not gateway._runs)
+        await until(lambda: not gateway.turns._runs)
         events = gateway.stream(turn())
         await anext(events)
-        ((_, second),) = gateway._runs
+        ((_, second),) = gateway.turns._runs
         del events
-        await until(lambda: not gateway._runs)
+        await until(lambda: not gateway.turns._runs)
         assert [(await gateway.retrieve(each))["status"] for each in (first, second)] == ["cancelled"] * 2
     assert [reply.closed for reply in answers.replies] == [True, True]
 
@@ -259,7 +259,7 @@ async def test_turn_that_is_cancelled_while_it_waits_for_its_conversation_does_n
             waiting.cancel()
             with suppress(asyncio.CancelledError):
                 await waiting
-        await until(lambda: not gateway._leases._returning)
+        await until(lambda: not gateway.turns._leases._returning)
         assert (await gateway.respond(turn(conversation=its_id)))["status"] == "completed"
 
 
@@ -370,7 +370,7 @@ async def test_edit_under_a_lease_that_ran_out_is_not_lost() -> None:
         assert gateway._sessions is not None
         sessions = gateway._sessions.for_tenant(LOCAL.tenant)
         content = [{"type": "input_text", "text": "edited"}]
-        await sessions.append_items(its_id, [{"type": "message", "role": "user", "content": content}])
+        await sessions.conversations.append(its_id, [{"type": "message", "role": "user", "content": content}])
         gate.set()
         with pytest.raises(LeaseLost):
             await waiting

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.hub.errors import (
+    ContextLengthExceeded,
     UpstreamAuthentication,
     UpstreamBroken,
     UpstreamError,
@@ -278,17 +279,17 @@ ERRORS: dict[str, tuple[str, type[UpstreamError], str | None]] = {
     "invalid": ('{"error":{"message":"bad tool","type":"invalid_request_error"}}', UpstreamRefused, None),
     "context-by-code": (
         '{"error":{"message":"x","code":"context_length_exceeded"}}',
-        UpstreamRefused,
+        ContextLengthExceeded,
         "context_length_exceeded",
     ),
     "context-of-llamacpp": (
         '{"error":{"code":400,"message":"too long","type":"exceed_context_size_error","n_prompt_tokens":9,"n_ctx":4}}',
-        UpstreamRefused,
+        ContextLengthExceeded,
         "context_length_exceeded",
     ),
     "context-by-words": (
         '{"error":{"message":"This model\'s maximum context length is 4096 tokens.","type":"server_error"}}',
-        UpstreamRefused,
+        ContextLengthExceeded,
         "context_length_exceeded",
     ),
     "bare-text": ('{"error":"out of memory"}', UpstreamUnavailable, None),

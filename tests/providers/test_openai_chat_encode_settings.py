@@ -90,7 +90,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], Quirks, JsonObject, tuple[str, ...]]] 
         {},
         ("reasoning.context",),
     ),
-    "truncation": ({"truncation": "auto"}, Quirks(), {}, ("truncation",)),
+    "truncation": ({"truncation": "auto"}, Quirks(), {}, ()),
     "dropped": (
         {"max_output_tokens": 64, "reasoning": {"effort": "low"}, "user": "u"},
         Quirks(drop=("max_tokens", "reasoning_effort", "verbosity")),

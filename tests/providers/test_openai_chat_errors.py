@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.hub.errors import (
+    ContextLengthExceeded,
     UpstreamAuthentication,
     UpstreamBroken,
     UpstreamError,
@@ -243,7 +244,7 @@ def test_a_context_that_is_too_long_in_any_words(status: int, body: Any) -> None
     """Every vendor's wording becomes the API's own error, which clients act on."""
     error = translate(status, body)
     assert (type(error), error.code, error.param, error.message) == (
-        UpstreamRefused,
+        ContextLengthExceeded,
         "context_length_exceeded",
         "input",
         OVERFLOW,

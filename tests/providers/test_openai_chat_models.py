@@ -43,7 +43,7 @@ LISTS: dict[str, tuple[Any, list[JsonObject]]] = {
         {"object": "list", "data": [{"id": "b", "object": "model", "created": 7, "owned_by": "x"}, {"id": "a"}]},
         [model("b", 7, "x"), model("a")],
     ),
-    "llama.cpp": (LLAMACPP, [model("smollm2-135m", 1795359201, "llamacpp")]),
+    "llama.cpp": (LLAMACPP, [{**model("smollm2-135m", 1795359201, "llamacpp"), "context_window": 4096}]),
     "bare list (Together)": ([{"id": "a", "type": "chat", "created": 1.5}], [model("a", 1)]),
     "no models (Ollama)": ({"object": "list", "data": None}, []),
     "empty": ({"data": []}, []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import pickle
@@ -10,8 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.settings import FLAGS, Secret, Settings, SettingsError, UpstreamSettings, flag_variable, unknown_variables
+from antiphon.settings import (
+    FLAGS,
+    Secret,
+    Settings,
+    SettingsError,
+    UpstreamSettings,
+    WebhookSettings,
+    flag_variable,
+    unknown_variables,
+)
 from antiphon.settings.variables import keys_of, variables_of
+
+SIGNING = "whsec_" + base64.b64encode(b"sixteen bytes ok").decode()
 
 VALUES: dict[tuple[str, ...], tuple[str, object]] = {
     ("server", "host"): ("127.0.0.2", "127.0.0.2"),
@@ -31,6 +43,14 @@ VALUES: dict[tuple[str, ...], tuple[str, object]] = {
     ("responses", "unknown_parameters"): ("ignore", "ignore"),
     ("responses", "max_response_bytes"): ("5", 5),
     ("responses", "max_items"): ("6", 6),
+    ("background", "max_running"): ("7", 7),
+    ("background", "max_queued"): ("8", 8),
+    ("background", "max_queued_per_tenant"): ("9", 9),
+    ("background", "lease_ttl_s"): ("2.5", 2.5),
+    ("webhooks",): (
+        json.dumps([{"url": "https://a.example", "secret": SIGNING, "events": ["response.failed"]}]),
+        (WebhookSettings(url="https://a.example", secret=Secret(SIGNING), events=("response.failed",)),),
+    ),
     ("log_level",): ("error", "error"),
 }
 

@@ -19,12 +19,13 @@ from antiphon.sessions.store import SessionStore
 from antiphon.stores.memory import InMemorySessionStore
 from antiphon.stores.sqlite import SQLiteSessionStore
 from antiphon.testing.store_fixture import FixedClock
-from antiphon.testing.store_machine import StoreMachine
+from antiphon.testing.store_machine_library import LibraryMachine
+from antiphon.testing.store_machine_work import WorkMachine
 
 _EXAMPLES = int(os.environ.get("ANTIPHON_STORE_EXAMPLES", "12"))
 _SETTINGS = settings(
     max_examples=_EXAMPLES,
-    stateful_step_count=25,
+    stateful_step_count=35,
     deadline=None,
     derandomize="ANTIPHON_STORE_EXAMPLES" not in os.environ,
     database=None,
@@ -32,7 +33,7 @@ _SETTINGS = settings(
 )
 
 
-class SQLiteMachine(StoreMachine):
+class SQLiteMachine(WorkMachine, LibraryMachine):
     """The SQLite store beside the model."""
 
     def make_store(self, clock: FixedClock) -> SessionStore:
@@ -43,7 +44,7 @@ class SQLiteMachine(StoreMachine):
         shutil.rmtree(self.folder)
 
 
-class MemoryMachine(StoreMachine):
+class MemoryMachine(WorkMachine, LibraryMachine):
     """The model beside itself: the machine finds no fault where there is none."""
 
     def make_store(self, clock: FixedClock) -> SessionStore:

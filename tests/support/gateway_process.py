@@ -15,6 +15,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from tests.support.recorder import Recorder
+from tests.support.recorder_relay import RecordingRelay
+
 __all__ = ["GatewayProcess", "run_antiphon"]
 
 _SOURCE = Path(__file__).parents[2] / "src"
@@ -29,35 +32,44 @@ class GatewayProcess:
 
     Args:
         store: The SQLite file, which the first start creates.
-        upstream: The base URL of the model server.
+        upstream: The base URL of the model server; empty where *arguments* lead to one.
         arguments: Further arguments of ``antiphon serve``.
 
     Attributes:
-        root: ``http://HOST:PORT`` of the present process.
+        root: ``http://HOST:PORT`` of the present process; with :meth:`serving`, of a relay that leads to it.
     """
 
     def __init__(self, store: Path, upstream: str, *, arguments: Sequence[str] = ()) -> None:
         self.store = store
         self.root = ""
-        self._command = ("serve", "--store", f"sqlite:///{store}", "--upstream", upstream, "--port", "0", *arguments)
+        model_server = ("--upstream", upstream) if upstream else ()
+        self._command = ("serve", "--store", f"sqlite:///{store}", *model_server, "--port", "0", *arguments)
         self._stderr = store.with_name(store.name + ".stderr")
         self._child: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[bytes] | None = None
+        self._relay: RecordingRelay | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
     async def serving(
         cls, store: Path, upstream: str, *, arguments: Sequence[str] = ()
     ) -> AsyncIterator[GatewayProcess]:
-        """A gateway for as long as the block runs; on the way out it has to drain and to have logged no fault."""
+        """
+        A gateway for as long as the block runs.
+
+        On the way out it has to drain, to have logged no fault, and to have answered as OpenAI's document says.
+        """
+        recorder = Recorder()
         gateway = cls(store, upstream, arguments=arguments)
-        await gateway.start()
-        try:
-            yield gateway
-        except BaseException:
-            await gateway.kill()
-            raise
-        await gateway.stop()
+        async with RecordingRelay.serve(recorder) as gateway._relay:
+            await gateway.start()
+            try:
+                yield gateway
+            except BaseException:
+                await gateway.kill()
+                raise
+            await gateway.stop()
+        recorder.assert_clean()
 
     @property
     def base_url(self) -> str:
@@ -81,6 +93,9 @@ class GatewayProcess:
             raise AssertionError(f"The gateway did not start: {line!r}\n{self.log}")
         self.root = line.removeprefix(_ANNOUNCEMENT)
         self._reading = asyncio.ensure_future(self._child.stdout.read())
+        if self._relay is not None:
+            await self._relay.lead_to(self.root)
+            self.root = self._relay.root
 
     async def kill(self) -> None:
         """End the process at once, in the middle of whatever it does. Nothing happens if it does not run."""

@@ -1,0 +1,1 @@
+"""Published suites and documents that the gateway is held against."""

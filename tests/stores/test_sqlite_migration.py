@@ -1,0 +1,118 @@
+"""Files of older versions: migrated when they are opened, with all that is in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import apsw
+import pytest
+
+from antiphon.hub.ids import TenantId
+from antiphon.sessions.records import Page
+from antiphon.sessions.work import KeyClaim
+from antiphon.stores.sqlite import SQLiteSessionStore
+from antiphon.stores.sqlite.connection import connect
+from antiphon.stores.sqlite.schema import CURRENT, prepare
+from antiphon.testing.store_deliveries import delivery
+from antiphon.testing.store_fixture import FixedClock, StoreFixture, conversation_id, response_id
+from antiphon.testing.store_pending import begin, events
+from tests.stores.version_1 import SCHEMA_1, write_version_1
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a file of version 1 is."""
+    path = tmp_path / "old.db"
+    write_version_1(path)
+    return path
+
+
+_COLUMNS = {"table": "SELECT * FROM pragma_table_xinfo(?)", "index": "SELECT * FROM pragma_index_xinfo(?)"}
+_INDEXES = 'SELECT name, "unique", partial FROM pragma_index_list(?) ORDER BY name'
+
+
+def shape(connection: apsw.Connection) -> dict[str, object]:
+    """Columns and keys of every table and index, and the text of what was not made in steps, without its layout."""
+    found: dict[str, object] = {}
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema").fetchall():
+        found[f"columns of {name}"] = connection.execute(_COLUMNS[str(kind)], (name,)).fetchall()
+        found[f"indexes of {name}"] = connection.execute(_INDEXES, (name,)).fetchall()
+        if f"CREATE TABLE {name} " not in SCHEMA_1:
+            found[f"text of {name}"] = re.sub(r"\s+", " ", re.sub("--.*", "", str(sql)))
+    return found
+
+
+def test_migrated_file_has_the_schema_of_a_fresh_one(path: Path, tmp_path: Path) -> None:
+    """What the steps lead to is what an empty file is given."""
+    old, fresh = connect(path, busy_timeout_ms=0), connect(tmp_path / "fresh.db", busy_timeout_ms=0)
+    assert old.pragma("user_version") == 1
+    prepare(old)
+    prepare(fresh)
+    assert shape(old) == shape(fresh)
+    assert old.pragma("user_version") == fresh.pragma("user_version") == CURRENT.version
+    old.close()
+    fresh.close()
+
+
+async def test_data_of_version_1_is_all_there(path: Path, clock: FixedClock) -> None:
+    """Turns, forks and conversations of an older file are read as they were, and the file is sound."""
+    store = SQLiteSessionStore(path, clock=clock)
+    await store.open()
+    fixture = StoreFixture(store, clock)
+    assert await store.check() == []
+    assert {name: await fixture.history(name) for name in ("a", "b", "f", "d")} == {
+        "a": ["a.0", "a.1"],
+        "b": ["a.0", "a.1", "b.0", "b.1"],
+        "f": ["a.0", "a.1", "f.0", "f.1"],
+        "d": ["c.0", "d.0", "d.1"],
+    }
+    assert await fixture.present("c") == ["c.0", "d.0", "d.1"]
+    head = await fixture.acme.read_head(response_id("a"))
+    assert head is not None
+    assert head.ephemeral is False
+    assert await fixture.acme.read_trace(response_id("a")) == b""
+    assert await fixture.globex.get_by_response_id(response_id("x")) is None
+    assert await store.sweep() == 1
+    await store.close()
+
+
+async def test_store_of_version_1_goes_on(path: Path, clock: FixedClock) -> None:
+    """An older file takes new turns where the old ones ended, and everything that it did not know before."""
+    store = SQLiteSessionStore(path, clock=clock)
+    await store.open()
+    fixture = StoreFixture(store, clock)
+    head = await fixture.acme.read_head(response_id("b"))
+    assert head is not None
+    key = await fixture.acme.take_key(b"k", b"f", holder="one", ttl_s=30, expires_at=int(clock()) + 60)
+    assert isinstance(key, KeyClaim)
+    claim = await begin(fixture, "g", key=key)
+    await fixture.acme.append_events(claim, events(0))
+    done = await fixture.commit("g", head.head, claim=claim, trace=b"t", deliveries=(delivery(fixture, "g"),))
+    assert done.insertion_index == 5
+    assert await fixture.history("g") == ["a.0", "a.1", "b.0", "b.1", "g.0", "g.1"]
+    assert await fixture.acme.read_trace(response_id("g")) == b"t"
+    [(tenant, due)] = await store.take_deliveries(10, ttl_s=30)
+    assert (tenant, due.response_id) == (TenantId("acme"), response_id("g"))
+    assert len(await fixture.acme.secret()) == 32
+    await fixture.converse("c", "h")
+    page = await fixture.acme.list_conversation_items(conversation_id("c"), Page(limit=2))
+    assert page is not None
+    assert [str(entry.id) for entry in page.items] == ["msg_h_1", "msg_h_0"]
+    assert await fixture.acme.delete_response(response_id("a")) is True
+    assert await fixture.history("f") == ["a.0", "a.1", "f.0", "f.1"]
+    assert await store.check() == []
+    await store.close()
+
+
+async def test_file_is_migrated_once(path: Path, clock: FixedClock) -> None:
+    """What was stored after the migration is there when the file is opened again."""
+    store = SQLiteSessionStore(path, clock=clock)
+    for name in ("g", "h"):
+        await store.open()
+        await StoreFixture(store, clock).commit(name)
+        await store.close()
+    await store.open()
+    assert await StoreFixture(store, clock).history("g") == ["g.0", "g.1"]
+    assert await store.check() == []
+    await store.close()
