@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ from tests.support.scripted_upstream import (
     http_stream_head,
 )
 
-from antiphon import Gateway, InMemorySessionStore, upstream
+from antiphon import Gateway, InMemorySessionStore, SQLiteSessionStore, upstream
 from antiphon.engine.plan import BackgroundPolicy
+from antiphon.engine.turn import TurnPolicy
 
 _END = chunk(finish()) + b"0\r\n\r\n"
 
@@ -60,7 +62,7 @@ async def test_a_background_response_is_answered_as_queued_and_completes(client:
 
 
 async def test_a_background_stream_begins_with_queued_and_has_no_padding(client: Client) -> None:
-    """created (queued), queued, in_progress, then the answer; no event carries obfuscation."""
+    """Created (queued), queued, in_progress, then the answer; no event carries obfuscation."""
     events = await client.stream("hi", background=True)
     assert [event["type"] for event in events][:4] == [
         "response.created",
@@ -269,6 +271,29 @@ async def test_a_background_response_that_is_not_stored_is_kept_for_those_who_po
     assert (status, body["error"]["code"]) == (400, "previous_response_not_found")
     _, items = await client.call("GET", f"/v1/conversations/{conversation['id']}/items")
     assert items["data"] == []
+
+
+async def test_what_waits_outlives_any_number_of_clean_restarts(scripted: ScriptedUpstream, tmp_path: Path) -> None:
+    """A turn that never began has not failed; it is carried out by whoever has room for it at last."""
+    store = tmp_path / "antiphon.db"
+    policy = BackgroundPolicy(max_running=1)
+    turns = TurnPolicy(lease_ttl_s=1.0)
+    never = Wait(asyncio.Event())
+    response: Any = None
+    for attempt in range(5):
+        scripted.then(never)
+        gateway = Gateway([upstream(scripted.url)], background=policy, policy=turns)
+        gateway = gateway.with_session_store(SQLiteSessionStore(store))
+        async with serving(gateway, scripted, drain_timeout_s=0.0) as client:
+            if attempt == 0:
+                await client.respond("stuck", background=True)
+                response = await client.respond("waits", background=True)
+            await never.reached.wait()
+            never.reached.clear()
+        scripted.scripts.clear()
+    gateway = Gateway([upstream(scripted.url)], policy=turns).with_session_store(SQLiteSessionStore(store))
+    async with serving(gateway, scripted) as client:
+        assert (await eventually(client, response["id"], "completed"))["status"] == "completed"
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ SQLITE_BUGS: dict[str, Bug] = {
     "expired trace is read": Bug("trace_is_kept", work("READ_TRACE", "expires_at > ?3", "expires_at > 0 * ?3")),
     "ephemeral is forgotten in a history": Bug(
         "ephemeral_response_says_so",
-        edit("READ_HISTORY_AFTER", "r.output_position, r.ephemeral,", "r.output_position, 0,", among=turn_queries),
+        edit("READ_HISTORY_AFTER", "r.conversation_id, r.ephemeral,", "r.conversation_id, 0,", among=turn_queries),
     ),
     "ephemeral is forgotten in a head": Bug(
         "ephemeral_response_says_so", edit("READ_HEAD", "l.family, r.ephemeral", "l.family, 0", among=turn_queries)
@@ -185,6 +185,9 @@ SQLITE_BUGS: dict[str, Bug] = {
     "key for everybody": Bug("key_is_given_to_one", work("READ_KEY", "holder, claim_until_ms", "holder, 0")),
     "released key keeps its number": Bug(
         "released_key_is_new", work("TAKE_KEY_EPOCH", "RETURNING next_key_epoch - 1", "RETURNING 1")
+    ),
+    "waiting counts as an attempt": Bug(
+        "attempts_count_what_was_begun", work("TAKE_PENDING", "(status = 'in_progress')", "1")
     ),
     "attempts are not counted": Bug(
         "abandoned_key_is_taken_again", swap(work_writing.WorkWriting, "take_key", but(_one_attempt))

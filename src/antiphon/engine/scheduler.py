@@ -82,13 +82,9 @@ class Scheduler:
                 self._start(waiting)
                 break
 
-    def close(self) -> list[str]:
-        """Start nothing more. Returns the ids of the turns that waited."""
+    def close(self) -> None:
+        """Start nothing more but what is hurried."""
         self._closed = True
-        left = [waiting.response_id for queue in self._queues.values() for waiting in queue]
-        self._queues.clear()
-        self._queued = 0
-        return left
 
     def _dispatch(self) -> None:
         while self._running < self._max_running and self._queued and not self._closed:

@@ -210,12 +210,10 @@ def facts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
     history = f"items={facts.replayed}; source={facts.source}; left_out={facts.left_out}"
     if facts.truncated:
         history += f"; truncated={facts.truncated}"
-    headers = [
-        (b"x-antiphon-history", history.encode()),
-        (b"x-antiphon-upstream", _header(facts.upstream)),
-        (b"x-antiphon-model", _header(facts.alias)),
-        (b"x-antiphon-overhead-ms", b"%.3f" % (facts.overhead_s * 1000)),
-    ]
+    headers = [(b"x-antiphon-history", history.encode()), (b"x-antiphon-model", _header(facts.alias))]
+    if facts.upstream:  # not yet, if the answer begins before the upstream's
+        headers.append((b"x-antiphon-upstream", _header(facts.upstream)))
+        headers.append((b"x-antiphon-overhead-ms", b"%.3f" % (facts.overhead_s * 1000)))
     if facts.not_applied:
         headers.append((b"x-antiphon-not-applied", _header(", ".join(facts.not_applied))))
     return headers

@@ -100,7 +100,8 @@ class Pending(Record, frozen=True, kw_only=True):
     A pending turn as it stands.
 
     Attributes:
-        attempts: How often work on it was begun; 1 for one that nobody else had before.
+        attempts: How often work on it was begun, this time included: it grows when a turn that is in progress is taken
+            over, and not when one that waits is.
         cancel_requested: A client asked for its end; whoever works on it sees this at the next renewal.
     """
 
@@ -251,7 +252,7 @@ class WorkStore(Protocol):
         ...
 
     async def take_over(self, holder: str, ttl_s: float, limit: int) -> Sequence[tuple[TenantId, Pending, Claim]]:
-        """Take pending turns whose claim has run out, oldest first; their attempts grow by one."""
+        """Take pending turns whose claim has run out, oldest first; the attempts of those in progress grow by one."""
         ...
 
     async def take_deliveries(self, limit: int, *, ttl_s: float) -> Sequence[tuple[TenantId, Delivery]]:

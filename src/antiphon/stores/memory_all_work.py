@@ -39,6 +39,7 @@ def take_over(
     abandoned.sort(key=lambda each: (each[1].new.created_at, each[0], each[1].new.response_id))
     for _, row in abandoned[:limit]:
         row.holder, row.epoch, row.claim_until_ms = holder, row.epoch + 1, claim_until_ms(now_s, ttl_s)
+        row.attempts += bool(row.groups)
     return [
         (tenant, row.shown, Claim(response_id=row.new.response_id, holder=holder, epoch=row.epoch))
         for tenant, row in abandoned[:limit]

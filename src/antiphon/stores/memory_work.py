@@ -12,12 +12,13 @@ __all__ = ["DeliveryRow", "KeyRow", "PendingRow", "WorkState", "problems_of_work
 
 
 class PendingRow(msgspec.Struct, kw_only=True):
-    """A pending turn with its claim and its stream. *epoch* is also how often work on it was begun."""
+    """A pending turn with its claim and its stream."""
 
     new: NewPending
     holder: str
     claim_until_ms: int
     epoch: int = 1
+    attempts: int = 1
     cancel_requested: bool = False
     groups: list[EventGroup] = msgspec.field(default_factory=list)
 
@@ -42,7 +43,7 @@ class PendingRow(msgspec.Struct, kw_only=True):
             previous_response_id=new.previous_response_id,
             expires_at=new.expires_at,
             status="in_progress" if self.groups else "queued",
-            attempts=self.epoch,
+            attempts=self.attempts,
             cancel_requested=self.cancel_requested,
             payload=new.payload,
         )

@@ -327,7 +327,7 @@ async def claim_runs_out(s: StoreFixture) -> None:
     assert await s.store.take_over("two", 30, 10) == []
     s.clock.advance(0.25)
     [(tenant, found, claim)] = await s.store.take_over("two", 30, 10)
-    assert (tenant, found.attempts) == (TenantId("acme"), 2)
+    assert (tenant, found.attempts) == (TenantId("acme"), 1)
     assert found == await _read(s, "a")
     assert (claim.response_id, claim.holder) == (response_id("a"), "two")
     assert claim.epoch > first.epoch
@@ -394,6 +394,19 @@ async def claims_are_renewed_together(s: StoreFixture) -> None:
 
 
 @checks
+async def attempts_count_what_was_begun(s: StoreFixture) -> None:
+    """A turn that only waited has not been tried, however often it changed hands; one in progress has."""
+    await begin(s, "a", ttl_s=1)
+    for number in range(4):
+        s.clock.advance(1)
+        [(_, found, claim)] = await s.store.take_over(f"holder {number}", 1, 10)
+        assert found.attempts == max(1, number)
+        assert found == await _read(s, "a")
+        if number == 1:
+            await s.acme.append_events(claim, events(0))
+
+
+@checks
 async def who_lost_a_turn_does_not_renew_it(s: StoreFixture) -> None:
     """A renewal keeps what its holder still has, even if that had run out, and not what was taken from it."""
     await begin(s, "a", ttl_s=1)
@@ -405,7 +418,7 @@ async def who_lost_a_turn_does_not_renew_it(s: StoreFixture) -> None:
     assert await s.store.renew_claims("one", 60) == []
     s.clock.advance(1)
     [(_, found, _)] = await s.store.take_over("three", 30, 10)
-    assert (found.response_id, found.attempts, found.cancel_requested) == (response_id("a"), 3, True)
+    assert (found.response_id, found.attempts, found.cancel_requested) == (response_id("a"), 1, True)
 
 
 @checks

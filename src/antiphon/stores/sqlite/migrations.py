@@ -49,6 +49,7 @@ CREATE TABLE pending (
     status TEXT NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'in_progress')),
     holder TEXT NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 1,
+    attempts INTEGER NOT NULL DEFAULT 1,
     claim_until_ms INTEGER NOT NULL,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER,

@@ -160,7 +160,7 @@ CREATE INDEX prompts_by_age ON prompts (tenant, created_at, id) WHERE version = 
 
 -- Turns that were begun and are not yet stored. The row changes with every renewal and every group of events, so it is
 -- short; the request, which may be long and never changes, stands beside it. epoch fences, and grows by one whenever
--- the turn changes hands: it is also how often work on it was begun.
+-- the turn changes hands; attempts only if somebody had begun to work on it, as a turn that waits has lost nothing.
 CREATE TABLE pending (
     tenant TEXT NOT NULL,
     response_id TEXT NOT NULL,
@@ -173,6 +173,7 @@ CREATE TABLE pending (
     status TEXT NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'in_progress')),
     holder TEXT NOT NULL,
     epoch INTEGER NOT NULL DEFAULT 1,
+    attempts INTEGER NOT NULL DEFAULT 1,
     claim_until_ms INTEGER NOT NULL,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER,

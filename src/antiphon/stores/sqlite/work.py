@@ -7,6 +7,7 @@ Each function is a job of the writer: one transaction.
 from __future__ import annotations
 
 import apsw
+import msgspec
 
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.records import Claim
@@ -33,7 +34,9 @@ def take_over(
     """See :meth:`antiphon.sessions.work.WorkStore.take_over`."""
     taken: list[tuple[TenantId, Pending, Claim]] = []
     for row in rows_of(connection, queries.FIND_ABANDONED, int(now_s * 1000), limit):
-        pending, tenant, epoch = pending_of(row, later_attempts=1), TenantId(row[11]), row[8] + 1
+        pending, tenant, epoch = pending_of(row), TenantId(row[11]), row[12] + 1
+        if pending.status == "in_progress":
+            pending = msgspec.structs.replace(pending, attempts=pending.attempts + 1)
         connection.execute(queries.TAKE_PENDING, (tenant, pending.response_id, holder, claim_until_ms(now_s, ttl_s)))
         taken.append((tenant, pending, Claim(response_id=pending.response_id, holder=holder, epoch=epoch)))
     return taken

@@ -39,7 +39,7 @@ ADD_PENDING_REQUEST: Final = "INSERT INTO pending_requests (tenant, response_id,
 
 _PENDING: Final = """
 SELECT p.response_id, p.family, p.background, p.created_at, p.conversation_id, p.previous_response_id, p.expires_at,
-       p.status, p.epoch, p.cancel_requested, q.payload, p.tenant
+       p.status, p.attempts, p.cancel_requested, q.payload, p.tenant, p.epoch
 FROM pending p CROSS JOIN pending_requests q ON q.tenant = p.tenant AND q.response_id = p.response_id
 """
 
@@ -176,7 +176,8 @@ FIND_ABANDONED: Final = (
 )
 
 TAKE_PENDING: Final = """
-UPDATE pending SET holder = ?3, claim_until_ms = ?4, epoch = epoch + 1 WHERE tenant = ?1 AND response_id = ?2
+UPDATE pending SET holder = ?3, claim_until_ms = ?4, epoch = epoch + 1, attempts = attempts + (status = 'in_progress')
+WHERE tenant = ?1 AND response_id = ?2
 """
 
 FIND_DUE: Final = (

@@ -8,8 +8,8 @@ from antiphon.stores.sqlite.rows import Row
 __all__ = ["delivery_of", "group_of", "pending_of"]
 
 
-def pending_of(row: Row, *, later_attempts: int = 0) -> Pending:
-    """A pending turn from the columns of ``READ_PENDING``; *later_attempts* were begun since they were read."""
+def pending_of(row: Row) -> Pending:
+    """A pending turn from the columns of ``READ_PENDING``."""
     return Pending(
         response_id=row[0],
         family=row[1],
@@ -19,7 +19,7 @@ def pending_of(row: Row, *, later_attempts: int = 0) -> Pending:
         previous_response_id=row[5],
         expires_at=row[6],
         status=row[7],
-        attempts=row[8] + later_attempts,
+        attempts=row[8],
         cancel_requested=row[9] == 1,
         payload=row[10],
     )
