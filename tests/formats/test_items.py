@@ -18,7 +18,7 @@ SPOKEN = {"type": "output_text", "text": "x", "annotations": [], "logprobs": []}
 FULL: list[dict[str, Any]] = [
     {"type": "message", "role": "user", "status": "completed", "content": [TEXT]},
     {"id": "msg_1", "type": "message", "role": "assistant", "status": "incomplete", "content": [SPOKEN]},
-    {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "f"}]},
+    {"type": "additional_tools", "role": "developer", "tools": [{"type": "apply_patch"}]},
     {
         "type": "apply_patch_call",
         "call_id": "call_1",

@@ -21,7 +21,9 @@ from tests.providers.chat_calls import (
     function_call,
     function_output,
     function_tool,
+    item,
     model_call,
+    user,
 )
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -385,3 +387,21 @@ def _whole_call(call: ModelCall, name: str) -> list[str]:
     body = orjson.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
     events = OpenAIChat().decoder(call, ids, ids.family()).whole(body)
     return [event.item["name"] for event in events if isinstance(event, OutputItemDone)]
+
+
+def test_tools_that_an_item_adds_stand_with_the_requests() -> None:
+    """The item is no message; of two namesakes the later one counts; what is called comes back under its own name."""
+    added = item("additional_tools", role="developer", tools=[CRM, function_tool("f", description="newer"), CUSTOM])
+    call = model_call(added, user("go"), tools=(function_tool("f"), function_tool("g")))
+
+    body = encoded_body(call)
+
+    assert body["messages"] == [{"role": "user", "content": "go"}]
+    assert names(body) == ["f", "g", "crm__find", "crm__count", "sql"]
+    assert body["tools"][0]["function"]["description"] == "newer"
+    reply = OpenAIChat().decoder(call, IdFactory(lambda: 0.0), IdFactory(lambda: 0.0).family())
+    calls = [{"id": "up_1", "type": "function", "function": {"name": "crm__find", "arguments": "{}"}}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    said = reply.whole(orjson.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}))
+    done = [event.item for event in said if isinstance(event, OutputItemDone)]
+    assert [(called["name"], called["namespace"]) for called in done] == [("find", "crm")]

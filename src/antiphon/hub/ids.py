@@ -31,6 +31,7 @@ _ITEM_PREFIXES = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "compaction": "cmp",
+    "additional_tools": "at",
     "web_search_call": "ws",
     "file_search_call": "fs",
     "code_interpreter_call": "ci",

@@ -26,6 +26,7 @@ from antiphon.formats.responses.schema import (
     Str,
     Tagged,
 )
+from antiphon.formats.responses.tools import TOOLS
 from antiphon.hub.errors import DuplicateItem
 from antiphon.hub.items import JsonObject
 
@@ -95,7 +96,7 @@ _REASONING = Arr(item=Tagged(variants={"reasoning_text": _part("reasoning_text",
 _SCREENSHOT = Tagged(variants={"computer_screenshot": _part("computer_screenshot")})
 
 _TYPED: dict[str, Schema] = {
-    "additional_tools": _item("additional_tools", role=_need(Enum(("developer",))), tools=_need(_FREE_OBJECTS)),
+    "additional_tools": _item("additional_tools", role=_need(Enum(("developer",))), tools=_need(TOOLS)),
     "apply_patch_call": _item("apply_patch_call", call_id=_CALL, operation=_need(_PATCH), status=_DONE),
     "apply_patch_call_output": _item(
         "apply_patch_call_output",

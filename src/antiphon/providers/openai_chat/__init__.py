@@ -28,7 +28,7 @@ from antiphon.providers.openai_chat.quirks import Quirks, read_quirks
 from antiphon.providers.openai_chat.reasoning import DIALECT
 from antiphon.providers.openai_chat.reply import decode_chunk, read_usage
 from antiphon.providers.openai_chat.tool_choice import allowed_names, offer_tools
-from antiphon.providers.openai_chat.tools import read_tools, wraps_custom_tools
+from antiphon.providers.openai_chat.tools import read_tools, tools_of, wraps_custom_tools
 
 __all__ = ["OpenAIChat", "Quirks", "provider"]
 
@@ -48,7 +48,7 @@ class OpenAIChat:
 
     def encode(self, call: ModelCall) -> UpstreamRequest:
         quirks, request = self._quirks, call.request
-        toolbox = read_tools(request.tools, quirks)
+        toolbox = read_tools(tools_of(call), quirks)
         settings = encode_settings(call, quirks)
         offer = offer_tools(toolbox, request, quirks)
         messages = encode_messages(call, quirks, toolbox)
@@ -64,7 +64,7 @@ class OpenAIChat:
         )
 
     def decoder(self, call: ModelCall, ids: IdFactory, family: Family) -> ChatReplyDecoder:
-        toolbox = read_tools(call.request.tools, self._quirks)
+        toolbox = read_tools(tools_of(call), self._quirks)
         return ChatReplyDecoder(
             ids,
             family,

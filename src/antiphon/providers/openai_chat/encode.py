@@ -6,8 +6,8 @@ with the text beside them, and the tool messages directly behind it. So a user m
 its output moves behind the output; nothing else changes its place, and no text is lost.
 
 What chat has no words for in an item that it otherwise knows does not go up: annotations, log probabilities, a
-message's ``phase``, an item's id and status. Reasoning goes up only as :class:`ReasoningReplay` allows. Item types that
-chat does not know are refused.
+message's ``phase``, an item's id and status. Reasoning goes up only as :class:`ReasoningReplay` allows. An item that
+adds tools is no message: its tools stand with the request's. Item types that chat does not know are refused.
 """
 
 from __future__ import annotations
@@ -100,6 +100,9 @@ class _Transcript:
 
     def _spot(self, item: Item, index: int) -> Spot:
         return Spot(item, index, self._call.input_start)
+
+    def leave_out(self, item: Item, index: int) -> None:
+        """An item that adds tools is no message: its tools stand with the request's."""
 
     # Messages.
 
@@ -219,6 +222,7 @@ class _Transcript:
 
 
 _WRITERS: dict[str, Callable[[_Transcript, Item, int], None]] = {
+    "additional_tools": _Transcript.leave_out,
     "message": _Transcript.write_message,
     "reasoning": _Transcript.write_reasoning,
     "function_call": _Transcript.write_function_call,
