@@ -29,7 +29,7 @@ from tests.support.scripted_upstream import (
     http_stream_head,
 )
 
-_CONFIG = "background: {lease_ttl_s: 0.5, max_running: 2}\n"
+_CONFIG = "background: {lease_ttl_s: 0.5, max_running: 2}\nserver: {drain_timeout_s: 2.0}\n"
 _END = chunk(finish()) + b"0\r\n\r\n"
 _WORDS = [chunk(delta(content=word)) for word in ("One", " two", " three")]
 
@@ -157,6 +157,25 @@ async def test_a_process_that_ends_in_order_leaves_its_queue_to_the_next(crashin
     ended = [await crashing.ended(response["id"]) for response in responses]
     assert [response["status"] for response in ended] == ["completed"] * 3
     assert len(crashing.scripted.turns) == 3
+
+
+async def test_followers_are_told_when_a_process_ends(crashing: Crashing) -> None:
+    """SIGTERM in the middle: a turn with output ends as failed, one without is left to the next process; no errors."""
+    _hold(crashing.scripted, http_stream_head(), *_WORDS)
+    speaking = await crashing.begin()
+    seen = await crashing.stream(speaking["id"], until=b" three")
+    _hold(crashing.scripted)
+    silent = await crashing.begin()
+    following = [asyncio.create_task(crashing.stream(response["id"])) for response in (speaking, silent)]
+    await crashing.stream(silent["id"], until=b"response.in_progress")
+    await crashing.gateway.stop()
+    told, left = await asyncio.gather(*following)
+    assert frames(told)[: len(frames(seen))] == frames(seen)
+    assert parse(told)[-1]["type"] == "response.failed"
+    assert b"[DONE]" not in left
+    await crashing.gateway.start()
+    assert await crashing.ended(speaking["id"]) == parse(told)[-1]["response"]
+    assert (await crashing.ended(silent["id"]))["status"] == "completed"
 
 
 async def test_every_prefix_of_a_background_stream_is_resumed_after_a_restart(crashing: Crashing) -> None:

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-
-from antiphon import Gateway, InMemorySessionStore, SQLiteSessionStore, upstream
 from tests.gateway.conftest import Client, parse, serving
 from tests.support.modes import CONVERSATION_ROWS, MODES, OUTCOMES, TABLE, Mode, legend, table
 from tests.support.scripted_upstream import (
@@ -25,7 +23,12 @@ from tests.support.scripted_upstream import (
     whole,
 )
 
+from antiphon import Gateway, InMemorySessionStore, SQLiteSessionStore, upstream
+from antiphon.engine.turn import TurnPolicy
+
 _PAGE = Path(__file__).parents[2] / "docs" / "modes.md"
+# A stream that is followed begins when the model has answered, or after a while, which is ten seconds by default.
+_SOON = TurnPolicy(open_after_s=0.05)
 _PLACES = ("alone", "in a conversation")
 _END = chunk(finish()) + b"0\r\n\r\n"
 
@@ -52,7 +55,7 @@ async def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     file = tmp_path_factory.mktemp("matrix") / "antiphon.db"
     store = InMemorySessionStore() if request.param == "memory" else SQLiteSessionStore(file)
     async with ScriptedUpstream.serve() as scripted:
-        gateway = Gateway([upstream(scripted.url, name="scripted")]).with_session_store(store)
+        gateway = Gateway([upstream(scripted.url, name="scripted")], policy=_SOON).with_session_store(store)
         async with serving(gateway, scripted) as client:
             yield Matrix(client)
 
@@ -66,8 +69,8 @@ class Cell:
         self.conversation = conversation
         self.response_id = ""
         self._matrix = matrix
-        place = {} if conversation is None else {"conversation": conversation}
-        self._body = {"model": MODEL, "input": "hi", **mode.fields, **place}
+        place: dict[str, object] = {} if conversation is None else {"conversation": conversation}
+        self._body: dict[str, object] = {"model": MODEL, "input": "hi", **mode.fields, **place}
         self._wait = Wait(asyncio.Event())
         self._posting: asyncio.Task[tuple[int, Any]] | None = None
 

@@ -72,9 +72,11 @@ def _list_flaws(
     flaws = [] if list(final[: len(initial)]) == list(initial) else ["the list has lost what it began with"]
     appended = final[len(initial) :]
     counts = Counter(appended)
-    for turn in entered:
-        if counts[turn.said] != 1:
-            flaws.append(f"{turn.client} was acknowledged and stands in the list {counts[turn.said]} times")
+    flaws += [
+        f"{turn.client} was acknowledged and stands in the list {counts[turn.said]} times"
+        for turn in entered
+        if counts[turn.said] != 1
+    ]
     flaws += [f"{turn.client} was refused and stands in the list" for turn in refused if counts[turn.said]]
     if flaws:
         return flaws

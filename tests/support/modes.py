@@ -66,14 +66,14 @@ def _code(name: str) -> Callable[[int, Any], bool]:
 def _is_stream(code: int, body: Any, *, begins_as: str | None = None) -> bool:
     if code != 200 or not isinstance(body, list):
         return False
-    began = begins_as is None or body[0]["response"]["status"] == begins_as
-    return began and body[-1]["type"] == "response.completed"
+    began = begins_as is None or str(body[0]["response"]["status"]) == begins_as
+    return began and str(body[-1]["type"]) == "response.completed"
 
 
 OUTCOMES: dict[str, Outcome] = {
     "answer": Outcome("200, the response once it has ended", _with_status("completed")),
     "queued": Outcome("200 at once, the response with status `queued`", _with_status("queued")),
-    "events": Outcome("200, the events from `response.created` to the end", lambda *a: _is_stream(*a)),
+    "events": Outcome("200, the events from `response.created` to the end", _is_stream),
     "queued, events": Outcome(
         "200, the events; the first two say `queued`", lambda *a: _is_stream(*a, begins_as="queued")
     ),
@@ -133,7 +133,7 @@ TABLE: dict[str, tuple[str, ...]] = {
         *["queued, events"] * 2,
     ),
     "its stream, afterwards": (*["events"] * 2, *["queued, events"] * 2, "unknown", "unknown", *["queued, events"] * 2),
-    "input items, while it runs": ("unknown",) * 8,
+    "input items, while it runs": (*["list"] * 4, "unknown", "unknown", "list", "list"),
     "input items, afterwards": (*["list"] * 4, "unknown", "unknown", "list", "list"),
     "cancel, while it runs": (
         "synchronous",
@@ -157,7 +157,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "delete, while it runs": (*["in flight"] * 4, "unknown", "unknown", "in flight", "in flight"),
     "delete, afterwards": (*["deleted"] * 4, "unknown", "unknown", "deleted", "deleted"),
-    "continue from it, while it runs": (*["runs"] * 4, "no parent", "no parent", "runs", "runs"),
+    "continue from it, while it runs": (*["runs"] * 4, *["no parent"] * 4),
     "continue from it, afterwards": (*["continued"] * 4, *["no parent"] * 4),
     "GET, after its client hung up": (
         "cancelled",
