@@ -1,7 +1,12 @@
-"""llm-comply's tests of the format open-responses pass, all of them."""
+"""
+llm-comply's tests of the format open-responses pass, all of them.
+
+The suite runs them before a scripted upstream; ``ANTIPHON_LONG`` adds the local model, which takes minutes for them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -16,13 +21,12 @@ _TESTS = 13
 pytestmark = pytest.mark.filterwarnings("ignore:jsonschema.RefResolver is deprecated:DeprecationWarning")
 
 
-@pytest.mark.parametrize(
-    "staging",
-    [
-        pytest.param(before_a_scripted_upstream, id="scripted"),
-        pytest.param(before_the_local_model, id="local-model", marks=pytest.mark.model),
-    ],
-)
+_STAGES = [pytest.param(before_a_scripted_upstream, id="scripted")]
+if os.environ.get("ANTIPHON_LONG"):
+    _STAGES.append(pytest.param(before_the_local_model, id="local-model", marks=pytest.mark.model))
+
+
+@pytest.mark.parametrize("staging", _STAGES)
 async def test_every_test_passes(staging: Callable[[], AbstractAsyncContextManager[Stage]]) -> None:
     """Before a scripted upstream without exception; before the local model but for what it cannot do."""
     async with staging() as stage:

@@ -118,7 +118,7 @@ def test_no_state_body_raises_anything_but_our_errors(body: dict[str, Any], item
 )
 def test_no_query_raises_anything_but_our_errors(query: dict[str, list[str]]) -> None:
     """A query of any shape is decoded or refused by name."""
-    for call in (FORMAT.decode_page, FORMAT.decode_include):
+    for call in (FORMAT.decode_page, FORMAT.decode_shown, FORMAT.decode_retrieval, FORMAT.decode_response_list):
         try:
             call(query)
         except AntiphonError as error:

@@ -296,6 +296,15 @@ async def test_what_waits_outlives_any_number_of_clean_restarts(scripted: Script
         assert (await eventually(client, response["id"], "completed"))["status"] == "completed"
 
 
+async def test_nothing_refers_to_what_will_be_gone(client: Client) -> None:
+    """An item of a background response that is not stored is 404 as a reference, although it can still be polled."""
+    queued = await client.respond("hi", background=True, store=False)
+    done = await eventually(client, queued["id"], "completed")
+    reference = {"type": "item_reference", "id": done["output"][0]["id"]}
+    status, body = await client.call("POST", "/v1/responses", {"model": MODEL, "input": [reference]})
+    assert (status, body["error"]["param"]) == (404, "input")
+
+
 @pytest.fixture
 async def narrow(scripted: ScriptedUpstream) -> Any:
     """A gateway that carries out one background turn at a time and lets two wait."""

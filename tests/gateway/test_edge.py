@@ -144,6 +144,21 @@ async def test_what_is_not_there_is_answered_in_the_envelope(
     assert body["error"]["type"] == "invalid_request_error"
 
 
+async def test_a_method_that_is_not_there_is_told_which_are(client: Client) -> None:
+    """The Allow header lists them, as HTTP wants it of every 405."""
+    for method, allowed in (("PUT", "GET, POST"), ("HEAD", "GET, POST"), ("OPTIONS", "GET, POST")):
+        async with client.http.request(method, client.base_url + "/v1/responses") as answer:
+            assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("value", ["60001", "-1", "1.5", "soon", "", "9" * 5000])
+async def test_a_wait_that_is_no_time_is_refused_by_name(client: Client, value: str) -> None:
+    """400, also for numbers of thousands of digits."""
+    turn = {"model": "m", "input": "hi"}
+    status, body = await client.call("POST", "/v1/responses", turn, **{"x-antiphon-conversation-wait-ms": value})
+    assert (status, body["error"]["param"]) == (400, "x-antiphon-conversation-wait-ms")
+
+
 @pytest.mark.parametrize(
     ("raw", "headers", "status", "part"),
     [

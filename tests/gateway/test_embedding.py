@@ -433,3 +433,20 @@ async def test_long_request_lets_others_in() -> None:
             await asyncio.sleep(0)
         assert rounds > 1900 // 128
         assert (await waiting)["status"] == "completed"
+
+
+async def test_erased_content_leaves_the_cache() -> None:
+    """What a cascade or an edit of a conversation erases is not kept in memory as a decoded history either."""
+    gateway, _ = embed(InMemorySessionStore(), *(says(text) for text in ("one", "two", "three")))
+    async with gateway:
+        assert gateway._sessions is not None
+        cache = gateway._sessions._cache
+        first = await gateway.respond(turn())
+        await gateway.respond(turn(previous_response_id=first["id"]))
+        await gateway.delete(first["id"], cascade=True)
+        assert cache._size_bytes == 0
+        conversation = await gateway.create_conversation(ConversationDraft())
+        told = await gateway.respond(turn(conversation=conversation["id"]))
+        assert cache._size_bytes > 0
+        await gateway.library.remove_item(conversation["id"], told["output"][0]["id"])
+        assert cache._size_bytes == 0

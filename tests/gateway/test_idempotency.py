@@ -163,3 +163,55 @@ async def test_what_else_is_created_is_created_once(client: Client, path: str) -
     assert (status, replayed, headers["idempotent-replayed"]) == (200, answers[0][1], "true")
     assert (await _post(client, {}, path))[0] in (400, 422)
     assert (await _post(client, _TURN))[0] == 422
+
+
+_HI = {"items": [{"role": "user", "content": "a secret word"}], "metadata": {"k": "another one"}}
+
+
+async def test_no_answer_outlives_what_was_created(client: Client) -> None:
+    """What was created and then deleted is not told of any more; its key stays used."""
+    _, conversation, _ = await _post(client, _HI, "/v1/conversations")
+    items = f"/v1/conversations/{conversation['id']}/items"
+    of_items = {"idempotency-key": "key-2"}
+    _, added, _ = await _post(client, {"items": _HI["items"]}, items, **of_items)
+    await client.call("DELETE", f"{items}/{added['data'][0]['id']}")
+    status, body, _ = await _post(client, {"items": _HI["items"]}, items, **of_items)
+    assert (status, body["error"]["code"]) == (409, "idempotency_conflict")
+    await client.call("DELETE", f"/v1/conversations/{conversation['id']}")
+    status, body, _ = await _post(client, _HI, "/v1/conversations")
+    assert (status, body["error"]["code"]) == (409, "idempotency_conflict")
+
+
+async def test_an_answer_tells_of_what_there_is_now(client: Client) -> None:
+    """What was replaced since is not in it any more."""
+    _, conversation, _ = await _post(client, _HI, "/v1/conversations")
+    path = f"/v1/conversations/{conversation['id']}"
+    await client.call("POST", path, {"metadata": {"k": "new"}})
+    status, replayed, _ = await _post(client, _HI, "/v1/conversations")
+    assert (status, replayed) == (200, {**conversation, "metadata": {"k": "new"}})
+
+
+async def test_a_prompt_is_replayed_in_its_version(client: Client) -> None:
+    """Later versions do not change the answer; deleting the prompt ends it."""
+    body = {"instructions": "Say hi."}
+    _, created, _ = await _post(client, body, "/v1/prompts")
+    await client.call("POST", f"/v1/prompts/{created['id']}", {"instructions": "Say ho."})
+    assert (await _post(client, body, "/v1/prompts"))[:2] == (200, created)
+    await client.call("DELETE", f"/v1/prompts/{created['id']}")
+    assert (await _post(client, body, "/v1/prompts"))[0] == 409
+
+
+@pytest.mark.parametrize("by", ["previous_response_id", "item_reference"])
+async def test_a_compaction_is_not_replayed_without_what_it_was_made_of(client: Client, by: str) -> None:
+    """It is kept, as nothing else is stored of it, but given only while the response or item is there."""
+    turn = await client.respond("hi")
+    body: dict[str, Any] = {"model": MODEL}
+    if by == "previous_response_id":
+        body[by] = turn["id"]
+    else:
+        body["input"] = [{"type": by, "id": turn["output"][0]["id"]}]
+    status, compacted, _ = await _post(client, body, "/v1/responses/compact")
+    assert status == 200, compacted
+    assert (await _post(client, body, "/v1/responses/compact"))[:2] == (200, compacted)
+    await client.call("DELETE", f"/v1/responses/{turn['id']}")
+    assert (await _post(client, body, "/v1/responses/compact"))[0] == 409

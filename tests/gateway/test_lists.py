@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 from tests.gateway.conftest import Client, serving
-from tests.support.scripted_upstream import MODEL, Drop, ScriptedUpstream, http_json, http_stream_head, whole
+from tests.support.scripted_upstream import (
+    MODEL,
+    Drop,
+    ScriptedUpstream,
+    Wait,
+    chunk,
+    delta,
+    finish,
+    http_json,
+    http_stream_head,
+    whole,
+)
 
 from antiphon import Gateway, upstream
 from antiphon.hub.format import ConversationDraft
@@ -68,6 +79,32 @@ async def test_responses_are_listed_newest_first(client: Client) -> None:
         "has_more": False,
     }
     assert await ids(client, "/v1/responses?order=asc") == [turn["id"] for turn in made]
+
+
+async def test_background_responses_are_listed_while_they_run(client: Client) -> None:
+    """A list shows them with their status where they stay when they are done, and finds them by what they are."""
+    wait = Wait(asyncio.Event())
+    client.upstream.then(http_stream_head(), chunk(delta(content="a")), wait, chunk(finish()) + b"0\r\n\r\n")
+    running = await client.respond("hi", background=True, metadata={"k": "v"})
+    await wait.reached.wait()
+    later = await client.respond("later")
+    assert await ids(client, "/v1/responses") == [later["id"], running["id"]]
+    assert await ids(client, "/v1/responses?status=completed") == [later["id"]]
+    assert await ids(client, "/v1/responses?metadata[k]=v") == [running["id"]]
+
+    async def found(status: str) -> list[str]:
+        return await ids(client, f"/v1/responses?status={status}")
+
+    while not await found("in_progress"):
+        await asyncio.sleep(0.005)
+    listed = (await client.call("GET", "/v1/responses?status=in_progress"))[1]["data"]
+    assert [(entry["id"], entry["status"], entry["background"]) for entry in listed] == [
+        (running["id"], "in_progress", True)
+    ]
+    wait.event.set()
+    while not (await found("completed"))[1:]:
+        await asyncio.sleep(0.005)
+    assert await ids(client, "/v1/responses") == [later["id"], running["id"]]
 
 
 async def test_an_empty_list_has_no_ends(client: Client) -> None:

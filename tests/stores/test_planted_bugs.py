@@ -12,13 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 import pytest
 
+from antiphon.hub.ids import TenantId
 from antiphon.sessions.records import Committed, Head, ItemPage, NewTurn, Page
 from antiphon.stores import memory, memory_library, memory_state, turns
 from antiphon.stores.memory import InMemorySessionStore
-from antiphon.stores.sqlite import SQLiteSessionStore, erasing, logs, queries, rows, tenant, views, writer, writing
+from antiphon.stores.sqlite import SQLiteSessionStore, erasing, logs, pages, queries, rows, tenant, writer, writing
 from antiphon.testing.store_suite import FixedClock
 from tests.stores.planting import Bug, Plant, but, edit, is_caught, swap
 
@@ -39,15 +41,25 @@ def _never(*_: object, **__: object) -> None:
 
 def edit_of_pages(change: Callable[[ItemPage, Page], ItemPage]) -> Plant:
     """A bug in paging."""
-    return swap(tenant, "page_of", lambda right: lambda items, page: change(right(items, page), page))
+
+    def make(right: Any) -> Any:
+        async def wrong(connection: apsw.Connection, of: TenantId, head: Head, page: Page) -> ItemPage:
+            return change(await right(connection, of, head, page), page)
+
+        return wrong
+
+    return swap(tenant, "read_page", make)
+
+
+def ask_for_pages(change: Callable[[Page], Page]) -> Plant:
+    """A bug in what page is read."""
+    return swap(
+        tenant, "read_page", lambda right: lambda *view_and_page: right(*view_and_page[:-1], change(view_and_page[-1]))
+    )
 
 
 def _head_one_further(done: Committed) -> Committed:
     return msgspec.structs.replace(done, head=msgspec.structs.replace(done.head, position=done.head.position + 1))
-
-
-def _output_one_later(view: views.View | None) -> views.View | None:
-    return view and msgspec.structs.replace(view, output_position=view.output_position + 1)
 
 
 def _attempt_without_savepoint(self: writer.Writer, job: Any) -> None:
@@ -260,17 +272,17 @@ SQLITE_BUGS: dict[str, Bug] = {
     "left_out items are listed": Bug(
         "left_out_items_stay_on_their_response",
         swap(
-            tenant,
+            pages,
             "listed",
             lambda _: lambda items: [item for item in items if item.payload is not None and not item.removed],
         ),
     ),
     "removed items are listed": Bug(
         "earlier_responses_keep_a_removed_item",
-        swap(tenant, "listed", lambda _: lambda items: [item for item in items if item.payload is not None]),
+        edit("FIND_HIDDEN_IN_WINDOW", "WHERE path.epoch > 0", "WHERE path.epoch < 0"),
     ),
     "output among the input items": Bug(
-        "input_items_are_what_the_model_saw", swap(views._Reading, "finish", but(_output_one_later))
+        "input_items_are_what_the_model_saw", edit("READ_INPUT_END", "r.output_position - 1", "r.output_position")
     ),
     "has_more one too early": Bug(
         "items_of_a_conversation_are_paged",
@@ -278,17 +290,23 @@ SQLITE_BUGS: dict[str, Bug] = {
     ),
     "order ignored": Bug(
         "items_of_a_conversation_are_paged",
-        swap(
-            tenant,
-            "page_of",
-            lambda right: lambda items, page: right(items, msgspec.structs.replace(page, order="asc")),
-        ),
+        ask_for_pages(lambda page: msgspec.structs.replace(page, order="asc")),
     ),
     "cursor ignored": Bug(
         "items_of_a_conversation_are_paged",
-        swap(
-            tenant, "page_of", lambda right: lambda items, page: right(items, msgspec.structs.replace(page, after=None))
-        ),
+        ask_for_pages(lambda page: msgspec.structs.replace(page, after=None)),
+    ),
+    "repetitions end a page": Bug(
+        "pages_end_though_an_item_stands_twice",
+        swap(pages._View, "is_repetition", lambda _: lambda self, item: False),
+    ),
+    "cursor is the last place of an item": Bug(
+        "page_goes_on_at_the_first_place_of_an_item",
+        edit("FIND_SHOWN", "ORDER BY shown.position", "ORDER BY -shown.position"),
+    ),
+    "window looks too far into a base": Bug(
+        "long_list_is_paged_across_forks_and_gaps",
+        edit("FIND_HIDDEN_IN_WINDOW", "path.high), path.base_epoch", "path.high), 99"),
     ),
     "status forgotten": Bug(
         "head_of_a_response_is_what_commit_answered",

@@ -70,6 +70,9 @@ SQLITE_BUGS: dict[str, Bug] = {
     "removed and left-out items are places": Bug(
         "fork_at_what_is_not_shown_is_refused", edit("FIND_PRESENT", "AND places.left_out = 0", "")
     ),
+    "any version fits": Bug(
+        "version_of_a_prompt_that_is_not_next_is_refused", swap(library_writing, "check_version", lambda _: _nothing)
+    ),
     "any fork fits": Bug("fork_that_does_not_fit_is_refused", swap(library_writing, "check_fork", lambda _: _nothing)),
     "inherited items cannot be removed": Bug(
         "fork_hides_an_inherited_item_from_itself_only",
@@ -214,6 +217,9 @@ SQLITE_BUGS: dict[str, Bug] = {
 
 
 MEMORY_BUGS: dict[str, Bug] = {
+    "any version fits": Bug(
+        "version_of_a_prompt_that_is_not_next_is_refused", swap(memory_library, "check_version", lambda _: _nothing)
+    ),
     "fork forgets what its base hides": Bug(
         "fork_hides_what_was_hidden_at_its_birth",
         swap(

@@ -12,7 +12,7 @@ import pytest
 from antiphon.sessions.work import KeyClaim
 from antiphon.stores import memory_all_work, memory_tenant_work, memory_work
 from antiphon.stores.memory import InMemorySessionStore
-from antiphon.stores.sqlite import SQLiteSessionStore, work_queries, work_writing, writer, writing
+from antiphon.stores.sqlite import SQLiteSessionStore, library_queries, work_queries, work_writing, writer, writing
 from antiphon.stores.sqlite import queries as turn_queries
 from antiphon.stores.sqlite import work as all_work
 from antiphon.testing.store_suite import FixedClock
@@ -62,7 +62,38 @@ def _one_attempt(claim: Any) -> Any:
     return msgspec.structs.replace(claim, attempts=1) if isinstance(claim, KeyClaim) else claim
 
 
+def _without_place(right: Any) -> Any:
+    return lambda self, turn: right(self, turn) and None
+
+
 SQLITE_BUGS: dict[str, Bug] = {
+    # Lists.
+    "pending turns are in no list": Bug(
+        "background_turns_are_listed_from_their_beginning",
+        edit("LIST_RESPONSES_DOWN", "p.insertion_index < ?2", "p.insertion_index < -?2", among=library_queries),
+    ),
+    "stored turn gets a new place": Bug(
+        "background_turns_are_listed_from_their_beginning",
+        swap(writing.Writing, "_place_in_lists", _without_place),
+    ),
+    "place is kept whoever overtook": Bug(
+        "last_turn_stored_in_a_conversation_is_its_newest",
+        edit("FIND_TURN_BEHIND", "n.insertion_index > ?3", "n.insertion_index > ?3 + 9", among=turn_queries),
+    ),
+    "tenant forgotten in lists of pending turns": Bug(
+        "pending_turns_are_filtered_like_stored_ones",
+        edit("LIST_RESPONSES_DOWN", "p.tenant = ?1 AND p.", "p.", among=library_queries),
+    ),
+    "status of a pending turn is ignored": Bug(
+        "pending_turns_are_filtered_like_stored_ones",
+        edit("LIST_RESPONSES_DOWN", "OR p.status = ?9", "OR p.status <> ''", among=library_queries),
+    ),
+    "terms of a pending turn are forgotten": Bug(
+        "pending_turns_are_filtered_like_stored_ones", swap(work_writing, "add_terms", lambda _: _never)
+    ),
+    "terms of a pending turn outlive it": Bug(
+        "turn_that_was_given_up_is_in_no_list", swap(work_writing, "drop_terms", lambda _: _never)
+    ),
     # Pending turns.
     "tenant forgotten in reading a pending turn": Bug(
         "foreign_pending_turns_are_unknown", work("READ_PENDING", "p.tenant = ?1 AND", "")
@@ -163,6 +194,14 @@ SQLITE_BUGS: dict[str, Bug] = {
     "ephemeral is forgotten in a history": Bug(
         "ephemeral_response_says_so",
         edit("READ_HISTORY_AFTER", "r.conversation_id, r.ephemeral,", "r.conversation_id, 0,", among=turn_queries),
+    ),
+    "ephemeral items are found": Bug(
+        "items_of_an_ephemeral_response_are_not_found",
+        edit("FIND_ITEMS", "r.ephemeral = 1", "r.ephemeral = 2", among=turn_queries),
+    ),
+    "what stands in the log of an ephemeral response is not found": Bug(
+        "items_of_an_ephemeral_response_are_not_found",
+        edit("FIND_ITEMS", "BETWEEN r.first_position AND", "BETWEEN 0 AND", among=turn_queries),
     ),
     "ephemeral is forgotten in a head": Bug(
         "ephemeral_response_says_so", edit("READ_HEAD", "l.family, r.ephemeral", "l.family, 0", among=turn_queries)
@@ -300,6 +339,10 @@ def model(name: str, wrong: Callable[..., Any]) -> Plant:
 
 
 MEMORY_BUGS: dict[str, Bug] = {
+    "stored turn gets a new place": Bug(
+        "background_turns_are_listed_from_their_beginning",
+        swap(memory_tenant_work.TenantWork, "_place_in_lists", lambda _: _never),
+    ),
     "claims do not fence": Bug(
         "claim_that_was_taken_is_void", swap(memory_work.PendingRow, "is_held_by", lambda _: lambda *_a: True)
     ),

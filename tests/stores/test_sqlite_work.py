@@ -102,6 +102,19 @@ DAMAGE = {
         "UPDATE pending SET response_id = 'resp_done' WHERE response_id = 'resp_a'",
         "response resp_done is pending and stored",
     ),
+    "a background turn has no place": (
+        "UPDATE pending SET insertion_index = NULL",
+        "the pending turn resp_a has no place in lists",
+    ),
+    "a place is given twice": (
+        "UPDATE pending SET insertion_index = (SELECT insertion_index FROM responses)",
+        "the pending turn resp_a has the place of another response",
+    ),
+    "a place is beyond the counter": ("UPDATE pending SET insertion_index = 99", "counter has not reached"),
+    "a pending turn's term is left over": (
+        "UPDATE metadata_index SET object_id = 'resp_x'",
+        "a term leads to resp_x",
+    ),
     "a request is gone": ("DELETE FROM pending_requests WHERE response_id = 'resp_a'", "has lost its request"),
     "a request is left over": (
         "INSERT INTO pending_requests VALUES ('acme', 'resp_x', x'00')",
@@ -142,7 +155,7 @@ async def test_check_finds_damage(name: str, sqlite: StoreFixture, tmp_path: Pat
         claimed = await sqlite.acme.take_key(key, b"f", holder="one", ttl_s=30, expires_at=2_000_000)
         assert isinstance(claimed, KeyClaim)
         if key == b"bound":
-            claim = await begin(sqlite, "a", key=claimed)
+            claim = await begin(sqlite, "a", key=claimed, terms=(b"red",))
     for first in (0, 2, 4):
         await sqlite.acme.append_events(claim, events(first))
     await sqlite.commit("done", None, [item("done")], deliveries=(delivery(sqlite, "done"),))

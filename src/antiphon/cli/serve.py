@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
@@ -29,6 +28,8 @@ from antiphon.telemetry import Log, StandardLogHandler
 
 __all__ = ["serve"]
 
+_LAST_WORDS_S = 5
+
 
 def serve(command: Command) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
@@ -45,13 +46,17 @@ async def _serve(command: Command) -> int:
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     with contextlib.closing(_bound_socket(settings.server)) as listening:
-        server = _Server(_configuration(application, settings), lambda: _announce(listening, application))
+        gateway, drain_timeout_s = application.gateway, settings.server.drain_timeout_s
+        server = _Server(
+            _configuration(application, settings),
+            announce=lambda: _announce(listening, application),
+            drain=lambda: gateway.end_turns(drain_timeout_s),
+        )
         await application.startup()
         try:
             await server.serve(sockets=[listening])
         finally:
-            # Turns that nobody follows any more have what the open connections have left of the time.
-            await application.gateway.shutdown(max(0.0, settings.server.drain_timeout_s - server.drained_for_s))
+            await gateway.shutdown(0.0)
     return 0
 
 
@@ -81,7 +86,8 @@ def _configuration(application: Application, settings: Settings) -> uvicorn.Conf
         server_header=False,
         timeout_keep_alive=75,  # longer than clients keep an idle connection: they close it, and no request races that
         proxy_headers=False,  # nobody in front of a loopback gateway is trusted to say who called
-        timeout_graceful_shutdown=max(1, round(settings.server.drain_timeout_s)),
+        # By then the turns have ended, and what is left is to tell it to those who follow them.
+        timeout_graceful_shutdown=round(settings.server.drain_timeout_s) + _LAST_WORDS_S,
         **websocket_options(max_body_bytes=settings.server.max_body_bytes),
     )
 
@@ -100,28 +106,32 @@ class _Server(uvicorn.Server):
     uvicorn's server, which tells when it serves, and ends with 0 on the signals that ask it to end.
 
     uvicorn raises a signal again after the drain, so that the process would die of it.
+
+    Args:
+        drain: Ends what is under way. It runs while uvicorn waits for open connections: a stream ends by its turn's
+            end, told to whoever follows it, and not by a cancelled connection.
     """
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        announce: Callable[[], Awaitable[None]],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(config)
         self._announce = announce
+        self._drain = drain
         self._announcing: asyncio.Task[None] | None = None
-        self._draining_since: float | None = None
-
-    @property
-    def drained_for_s(self) -> float:
-        """How long ago it stopped to take connections; 0 if it never has."""
-        return 0.0 if self._draining_since is None else time.monotonic() - self._draining_since
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announcing = asyncio.create_task(self._announced(), name="announce")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._draining_since = time.monotonic()
         if self._announcing is not None:
             self._announcing.cancel()
-        await super().shutdown(sockets)
+        await asyncio.gather(super().shutdown(sockets), self._drain())
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ process wants ended, and looks for pending turns whose claim has run out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
 from antiphon.hub.errors import AntiphonError
@@ -29,7 +29,7 @@ class ClaimKeeper:
         holder: Names this process; unique.
         ttl_s: How long a claim lasts without renewal: after a crash, somebody else goes on after this long.
         on_cancel: Called with a turn of ours that a client wants ended.
-        on_taken: Awaited with a turn that was taken over.
+        on_taken: Called with a turn that was taken over.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ClaimKeeper:
         holder: str,
         ttl_s: float,
         on_cancel: Callable[[TenantId, str], None],
-        on_taken: Callable[[TenantId, Pending, Claim], Awaitable[None]],
+        on_taken: Callable[[TenantId, Pending, Claim], None],
         log: Log,
     ) -> None:
         self._store = store
@@ -48,11 +48,16 @@ class ClaimKeeper:
         self._on_cancel = on_cancel
         self._on_taken = on_taken
         self._log = log
+        self._draining = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin; what was left behind is looked for at once."""
         self._task = asyncio.get_running_loop().create_task(self._serve(), name="antiphon-claims")
+
+    def drain(self) -> None:
+        """Take nothing over any more; what is ours is still kept."""
+        self._draining = True
 
     async def close(self) -> None:
         """Stop, and let go of every claim, so that another process need not wait until they run out."""
@@ -77,6 +82,8 @@ class ClaimKeeper:
     async def _look(self) -> None:
         for tenant, response_id in await self._store.renew_claims(self.holder, self.ttl_s):
             self._on_cancel(tenant, response_id)
+        if self._draining:
+            return
         for tenant, pending, claim in await self._store.take_over(self.holder, self.ttl_s, _BATCH):
             self._log.info("turn_taken_over", response=pending.response_id, attempts=pending.attempts)
-            await self._on_taken(tenant, pending, claim)
+            self._on_taken(tenant, pending, claim)

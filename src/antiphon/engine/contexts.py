@@ -20,7 +20,7 @@ from antiphon.engine.routing import Router, Target
 from antiphon.engine.summary import Summariser
 from antiphon.engine.turn import TurnPolicy
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import JsonObject, has_type
 from antiphon.hub.principal import Principal
 from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
@@ -60,7 +60,7 @@ class Contexts:
             InvalidEncryptedContent: A compaction item in it is not this tenant's.
         """
         items = resolved.items
-        if not any(item.type == "compaction" for item in items):
+        if not has_type(items, "compaction"):
             return Context(items=items, input_items=len(resolved.input))
         return expand(items, await self.seal(resolved.tenant), input_items=len(resolved.input))
 

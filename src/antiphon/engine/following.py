@@ -7,13 +7,16 @@ Either way it becomes a run like any other: its events come from the store, whol
 from __future__ import annotations
 
 import asyncio
+import time
+
+import msgspec
 
 from antiphon.engine.run import Run
 from antiphon.hub.errors import AntiphonError, GatewayError, ResponseNotFound, StoreUnavailable
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.pending import PendingTurn
 from antiphon.sessions.sessions import TenantSessions
-from antiphon.streams.trace import replay
+from antiphon.streams.trace import event_count, replay
 from antiphon.streams.trace_whole import trace_of_whole
 from antiphon.telemetry import Log
 
@@ -21,13 +24,30 @@ __all__ = ["Follower"]
 
 _LOOK_EVERY_S = 0.1
 
+# Who asked for a mirror may not have begun to read yet.
+_GRACE_S = 2.0
+
+# From this many events on, making them all would hold the event loop for milliseconds.
+_REPLAY_IN_THREAD_EVENTS = 2000
+
+
+class _Mirror(msgspec.Struct, eq=False):
+    """The run of a turn that another process carries out, and when it was asked for last (monotonic clock)."""
+
+    run: Run
+    asked_at: float = msgspec.field(default_factory=time.monotonic)
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.run.has_audience or time.monotonic() - self.asked_at < _GRACE_S
+
 
 class Follower:
     """Makes runs of what is in the store. One run for each pending turn, however many follow it."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._mirrors: dict[tuple[TenantId, str], Run] = {}
+        self._mirrors: dict[tuple[TenantId, str], _Mirror] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stored(self, sessions: TenantSessions, tenant: TenantId, response_id: str) -> Run:
@@ -41,17 +61,21 @@ class Follower:
         trace = await sessions.trace(response_id)
         if trace is None:
             trace = trace_of_whole(response)
-        return Run.ended(response, tenant, replay(trace, response))
+        if event_count(trace) < _REPLAY_IN_THREAD_EVENTS:
+            return Run.ended(response, tenant, replay(trace, response))
+        return Run.ended(response, tenant, await asyncio.to_thread(replay, trace, response))
 
     async def mirror(self, sessions: TenantSessions, tenant: TenantId, turn: PendingTurn) -> Run:
         """The run of a pending turn that another process carries out, for as long as somebody follows it."""
         known = self._mirrors.get((tenant, turn.response_id))
         if known is not None:
-            return known
+            known.asked_at = time.monotonic()
+            return known.run
         run = Run(turn.response_id, tenant, background=turn.background, stays=True)
-        self._mirrors[tenant, turn.response_id] = run
+        mirror = self._mirrors[tenant, turn.response_id] = _Mirror(run)
         run.open()
-        task = asyncio.get_running_loop().create_task(self._look(sessions, run, turn), name=f"follow {run.response_id}")
+        looking = self._look(sessions, mirror, turn)
+        task = asyncio.get_running_loop().create_task(looking, name=f"follow {run.response_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return run
@@ -62,14 +86,13 @@ class Follower:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _look(self, sessions: TenantSessions, run: Run, turn: PendingTurn) -> None:
+    async def _look(self, sessions: TenantSessions, mirror: _Mirror, turn: PendingTurn) -> None:
+        run = mirror.run
         try:
-            while True:
+            while mirror.is_wanted:
                 if await self._take_in(sessions, run, turn):
                     return
                 await asyncio.sleep(_LOOK_EVERY_S)
-                if not run.has_audience:
-                    return
         except AntiphonError as error:
             run.refuse(error)
         except Exception as error:  # noqa: BLE001 - a bug must not leave readers waiting
@@ -83,8 +106,7 @@ class Follower:
     async def _take_in(self, sessions: TenantSessions, run: Run, turn: PendingTurn) -> bool:
         """Show what is new. Returns whether the turn has ended."""
         try:
-            pending = await sessions.pending.find(run.response_id)
-            if pending is not None:
+            if await sessions.pending.exists(run.response_id):
                 run.say(await sessions.pending.events(turn, len(run.events)))
                 return False
             ended = await self.stored(sessions, run.tenant, run.response_id)

@@ -8,8 +8,8 @@ refuses every parameter that needs state.
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.counting import Count
@@ -23,11 +23,13 @@ from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.turns import Turns
 from antiphon.engine.webhooks import Deliverer, WebhookPolicy
 from antiphon.hub.errors import InvalidRequest, ResponseNotFound
-from antiphon.hub.events import Event, OtherEvent
+from antiphon.hub.events import Event, OtherEvent, copy_of
 from antiphon.hub.format import ConversationDraft, Format, PageRequest
 from antiphon.hub.ids import IdFactory
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import JsonObject, copied
 from antiphon.hub.principal import LOCAL, Principal
+from antiphon.sessions.conversations import page_of_items
+from antiphon.sessions.kept import UnstoredAnswer
 from antiphon.sessions.sessions import ListedItems, Sessions, TenantSessions
 from antiphon.sessions.work import Settle
 from antiphon.telemetry import Log
@@ -117,12 +119,20 @@ class Gateway:
         self._deliverer.start()
         self._started = True
 
-    async def shutdown(self, drain_timeout_s: float = 30.0) -> None:
-        """Take no new turns, let running ones end, cancel those that do not in time (they are stored as such)."""
+    async def end_turns(self, drain_timeout_s: float) -> None:
+        """
+        Take no new turns, let running ones end, cancel those that do not in time (they are stored as such).
+
+        What is stored can still be read; :meth:`shutdown` ends that too.
+        """
         self.turns.drain()
         if self._starting is not None:
             await asyncio.wait([self._starting])
         await self.turns.close(drain_timeout_s)
+
+    async def shutdown(self, drain_timeout_s: float = 30.0) -> None:
+        """End all turns as :meth:`end_turns` does, then let go of the store and of every connection."""
+        await self.end_turns(drain_timeout_s)
         await self._deliverer.close()
         if self._sweeper is not None:
             await self._sweeper.close()
@@ -171,8 +181,8 @@ class Gateway:
         finally:
             run.leave()
             self.turns.reader_left(run)
-        if run.error is not None:
-            raise run.error
+        if run.fault is not None:
+            raise run.fault
         return _own(response)
 
     async def stream(
@@ -214,7 +224,7 @@ class Gateway:
             while not reader.at_end:
                 await reader.wait()
                 for event in reader.take():
-                    yield copy.deepcopy(event)  # see _own
+                    yield copy_of(event)  # see _own
             run.finished.result()
         finally:
             reader.close()
@@ -255,9 +265,12 @@ class Gateway:
         """
         self.turns.refuse_draining()
         await self.startup()
-        compacted = await self._contexts.compact(self.format.decode_compaction(body), principal)
+        request = self.format.decode_compaction(body)
+        compacted = await self._contexts.compact(request, principal)
         if settle is not None:
-            await (await self._state(principal)).keys.settle(settle(compacted))
+            referred = tuple(item["id"] for item in request.input if item["type"] == "item_reference")
+            kept = UnstoredAnswer(answer=compacted, response_id=request.previous_response_id, item_ids=referred)
+            await (await self._state(principal)).keys.settle(settle(kept))
         return compacted
 
     async def count_input(self, body: JsonObject, principal: Principal = LOCAL) -> Count:
@@ -284,13 +297,7 @@ class Gateway:
         run = self.turns.running(response_id, principal)
         if run is not None and run.snapshot is not None:
             return _own(run.snapshot())
-        try:
-            return await sessions.retrieve(response_id)
-        except ResponseNotFound:
-            pending = await sessions.pending.find(response_id)
-            if pending is None:
-                return await sessions.retrieve(response_id)  # it may have ended in between
-            return await sessions.pending.snapshot(pending)
+        return await sessions.retrieve_or_snapshot(response_id)
 
     async def cancel(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
         """
@@ -324,8 +331,24 @@ class Gateway:
         return {"id": response_id, "object": "response", "deleted": True}
 
     async def input_items(self, response_id: str, page: PageRequest, principal: Principal = LOCAL) -> ListedItems:
-        """See :meth:`TenantSessions.input_items`."""
-        return await (await self._state(principal)).input_items(response_id, page)
+        """
+        What the model saw, or sees while the turn runs, as one page.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+            ItemNotFound: The cursor is not among these items.
+        """
+        sessions = await self._state(principal)
+        run = self.turns.running(response_id, principal)
+        if run is not None:
+            return page_of_items(run.items, page)
+        try:
+            return await sessions.input_items(response_id, page)
+        except ResponseNotFound:
+            pending = await sessions.pending.find(response_id)
+            if pending is None:
+                return await sessions.input_items(response_id, page)  # it may have ended in between
+            return page_of_items((await sessions.resume(pending)).items, page)
 
     # Conversations.
 
@@ -378,4 +401,4 @@ def _check_cancelled(response: JsonObject) -> None:
 
 def _own(response: JsonObject) -> JsonObject:
     """A copy for the caller, who may do with it as he likes: its items are those that are stored and replayed."""
-    return copy.deepcopy(response)
+    return cast(JsonObject, copied(response))

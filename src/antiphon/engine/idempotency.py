@@ -18,12 +18,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from antiphon.engine.run import Run
-from antiphon.hub.errors import AntiphonError, IdempotencyConflict, IdempotencyKeyReused, InvalidRequest
+from antiphon.hub.errors import (
+    AntiphonError,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    LeaseLost,
+    NotFound,
+    ResponseNotFound,
+)
 from antiphon.hub.ids import TenantId
 from antiphon.hub.items import JsonObject
 from antiphon.sessions.keys import KeyedRequest, Outcome
 from antiphon.sessions.sessions import TenantSessions
-from antiphon.sessions.work import KeyClaim, Settlement
+from antiphon.sessions.work import KeyClaim, Settle
 
 __all__ = ["Answered", "Begun", "Idempotency"]
 
@@ -89,11 +97,11 @@ class Idempotency:
 
         Args:
             begin: Begins the turn under the claim; the store binds the key to it.
-            follow: The run of a response that was begun elsewhere or earlier.
+            follow: The run of a response that was begun elsewhere or earlier; raises ResponseNotFound if it is gone.
 
         Raises:
             IdempotencyKeyReused: The key was used for another request.
-            IdempotencyConflict: The answer was not kept, or another process has not begun yet.
+            IdempotencyConflict: The answer was not kept or is deleted, or another process has not begun yet.
             AntiphonError: The request was refused; its key is free again.
         """
 
@@ -103,10 +111,15 @@ class Idempotency:
                 await self._settle_unkept(sessions, claim, run, stream=request.body.get("stream") is True)
             return run
 
-        async def recall(outcome: Outcome) -> Run:
+        async def recall(outcome: Outcome) -> Run | None:
             if outcome.response_id is None:
                 raise _not_kept()
-            return await follow(outcome.response_id)
+            try:
+                return await follow(outcome.response_id)
+            except ResponseNotFound:
+                if outcome.settled:
+                    raise _deleted() from None
+                return None
 
         return Begun(*await self._once(sessions, tenant, request, carry_out, recall))
 
@@ -115,26 +128,29 @@ class Idempotency:
         sessions: TenantSessions,
         tenant: TenantId,
         request: KeyedRequest,
-        carry_out: Callable[[Callable[[JsonObject], Settlement]], Awaitable[JsonObject]],
+        carry_out: Callable[[Settle], Awaitable[JsonObject]],
     ) -> Answered:
         """
         The answer to a request that creates something else than a turn.
 
         Args:
-            carry_out: Does it and returns the answer. It is given a function that makes, of the answer, the settlement
-                which the store writes in the same transaction.
+            carry_out: Does it and returns the answer. It is given a function that makes, of what it creates, the
+                settlement which the store writes in the same transaction.
 
         Raises:
             As :meth:`turn`.
         """
 
         async def perform(claim: KeyClaim) -> JsonObject:
-            return await carry_out(lambda answer: sessions.keys.settlement(claim, answer))
+            return await carry_out(lambda kept: sessions.keys.settlement(claim, kept))
 
-        async def recall(outcome: Outcome) -> JsonObject:
-            if outcome.answer is None:
+        async def recall(outcome: Outcome) -> JsonObject | None:
+            if outcome.kept is None:
                 raise _not_kept()
-            return outcome.answer
+            try:
+                return await sessions.recall(outcome.kept)
+            except NotFound:
+                raise _deleted() from None
 
         return Answered(*await self._once(sessions, tenant, request, perform, recall))
 
@@ -144,7 +160,7 @@ class Idempotency:
         tenant: TenantId,
         request: KeyedRequest,
         carry_out: Callable[[KeyClaim], Awaitable[T]],
-        recall: Callable[[Outcome], Awaitable[T]],
+        recall: Callable[[Outcome], Awaitable[T | None]],
     ) -> tuple[T, bool]:
         if not _KEY.fullmatch(request.key):
             raise InvalidRequest(
@@ -188,17 +204,21 @@ class Idempotency:
         key: bytes,
         fingerprint: bytes,
         carry_out: Callable[[KeyClaim], Awaitable[T]],
-        recall: Callable[[Outcome], Awaitable[T]],
+        recall: Callable[[Outcome], Awaitable[T | None]],
     ) -> tuple[T, bool]:
+        """Carry the request out, or recall what came of it; once more, if that came to nothing meanwhile."""
         deadline = time.monotonic() + self._wait_s
         while True:
             taken = await sessions.keys.take(
                 key, fingerprint, holder=self._holder, ttl_s=self._ttl_s, expires_at=int(self._clock()) + _KEPT_S
             )
             if isinstance(taken, KeyClaim):
-                return await self._carried_out(sessions, taken, carry_out), False
-            if taken.settled or taken.response_id is not None:
-                return await recall(taken), True
+                with suppress(LeaseLost):  # our claim ran out before the key was bound: see who has it now
+                    return await self._carried_out(sessions, taken, carry_out), False
+            elif taken.settled or taken.response_id is not None:
+                recalled = await recall(taken)
+                if recalled is not None:
+                    return recalled, True
             if time.monotonic() > deadline:
                 raise IdempotencyConflict(
                     "The request with this Idempotency-Key is being carried out. Try again in a moment.",
@@ -222,12 +242,23 @@ class Idempotency:
 
         The key can be used up without an answer, but no answer can be given twice.
         """
-        await asyncio.shield(run.opened if stream else run.finished)
-        await sessions.keys.settle(sessions.keys.settlement(claim, None))
+        try:
+            await asyncio.shield(run.opened if stream else run.finished)
+            await sessions.keys.settle(sessions.keys.settlement(claim, None))
+        except BaseException:
+            run.cancel()  # nobody is given it
+            raise
 
 
 def _not_kept() -> IdempotencyConflict:
     return IdempotencyConflict(
         "The request with this Idempotency-Key was carried out, and its answer was not kept (store is false). "
+        "Use a new key to have it carried out again."
+    )
+
+
+def _deleted() -> IdempotencyConflict:
+    return IdempotencyConflict(
+        "The request with this Idempotency-Key was carried out, and its outcome was deleted since. "
         "Use a new key to have it carried out again."
     )

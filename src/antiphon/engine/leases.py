@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from antiphon.hub.errors import AntiphonError
+from antiphon.hub.errors import AntiphonError, ConversationLocked
 from antiphon.sessions.records import Lease
 from antiphon.sessions.sessions import TenantSessions
 
 __all__ = ["LeaseKeeper"]
+
+_LOOK_EVERY_S = 0.1
 
 
 class LeaseKeeper:
@@ -31,26 +34,37 @@ class LeaseKeeper:
         self._task: asyncio.Task[None] | None = None
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def take(self, sessions: TenantSessions, conversation_id: str, holder: str) -> Lease:
+    async def take(self, sessions: TenantSessions, conversation_id: str, holder: str, *, wait_s: float = 0.0) -> Lease:
         """
         Take a conversation, and renew its lease from now on.
 
         Who is cancelled while waiting leaves no lock behind: a lease that is granted all the same is given back.
 
+        Args:
+            wait_s: How long to wait for a conversation that somebody else holds.
+
         Raises:
             ConversationNotFound: The conversation is unknown.
             ConversationLocked: Somebody else's lease has not run out.
         """
-        granting = asyncio.ensure_future(sessions.acquire_lease(conversation_id, holder, self.ttl_s))
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                return await self._take(sessions, conversation_id, holder)
+            except ConversationLocked:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(min(_LOOK_EVERY_S, wait_s))
+
+    @asynccontextmanager
+    async def giving_back_at_fault(self, sessions: TenantSessions, lease: Lease | None) -> AsyncIterator[None]:
+        """Unlock the conversation if the turn does not come to begin."""
         try:
-            lease = await asyncio.shield(granting)
-        except asyncio.CancelledError:
-            self._own(self._decline(sessions, granting))
+            yield
+        except BaseException:
+            if lease is not None:
+                await self.give_back(sessions, lease)
             raise
-        self._held[lease.holder] = (sessions, lease)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._renew_all(), name="antiphon-leases")
-        return lease
 
     async def give_back(self, sessions: TenantSessions, lease: Lease) -> None:
         """Renew *lease* no longer and unlock its conversation. A caller that is cancelled does not prevent it."""
@@ -69,6 +83,18 @@ class LeaseKeeper:
             await asyncio.gather(task, return_exceptions=True)
         while self._returning:
             await asyncio.gather(*self._returning, return_exceptions=True)
+
+    async def _take(self, sessions: TenantSessions, conversation_id: str, holder: str) -> Lease:
+        granting = asyncio.ensure_future(sessions.acquire_lease(conversation_id, holder, self.ttl_s))
+        try:
+            lease = await asyncio.shield(granting)
+        except asyncio.CancelledError:
+            self._own(self._decline(sessions, granting))
+            raise
+        self._held[lease.holder] = (sessions, lease)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._renew_all(), name="antiphon-leases")
+        return lease
 
     def _own(self, returning: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(returning, name="antiphon-lease-return")

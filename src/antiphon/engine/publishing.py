@@ -49,6 +49,12 @@ class Publisher:
         await asyncio.shield(self._task)
 
     async def _publish(self) -> None:
+        try:
+            await self._keep_groups()
+        except Exception as error:  # noqa: BLE001 - a bug: what is not kept by now is kept by the turn's commit
+            self._log.crash("publishing_crashed", error, response=self._run.response_id)
+
+    async def _keep_groups(self) -> None:
         while True:
             await self._said.wait()
             self._said.clear()

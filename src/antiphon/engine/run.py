@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from antiphon.hub.errors import AntiphonError
+from antiphon.hub.errors import AntiphonError, GatewayError
 from antiphon.hub.events import Event, LifecycleEvent, OtherEvent
 from antiphon.hub.ids import TenantId
 from antiphon.hub.items import Item, JsonObject
@@ -68,6 +68,8 @@ class Run:
         error: What made the turn fail after it had opened.
         ending: The outcome is decided and is being stored: the turn cannot be cancelled any more.
         keeps_context: Whether the context is wanted after the end.
+        items: What the turn stands on, and its own input.
+        is_ephemeral: What is kept of it is kept for a short while only, and nothing may stand on it.
         context: The model's whole context after the turn; None before the end, and if it is not wanted.
         was_followed: Somebody was given its events.
         broken_off: Why the turn has to end here without an outcome: somebody else goes on with it, now or later.
@@ -100,6 +102,8 @@ class Run:
         self.ending = False
         self.broken_off: AntiphonError | None = None
         self.keeps_context = False
+        self.items: tuple[Item, ...] = ()
+        self.is_ephemeral = False
         self.context: tuple[Item, ...] | None = None
         self.snapshot: Callable[[], JsonObject] | None = None
         self.on_said: Callable[[], None] | None = None
@@ -126,6 +130,19 @@ class Run:
     def has_ended_well(self) -> bool:
         """Whether the turn has ended with a response, of whatever status."""
         return self.finished.done() and self.finished.exception() is None
+
+    @property
+    def fault(self) -> AntiphonError | None:
+        """
+        Why the turn failed, if it did after it had opened.
+
+        Of one that was carried out earlier or elsewhere only what its response says is known.
+        """
+        if self.error is not None or not self.has_ended_well:
+            return self.error
+        response = self.finished.result()
+        error = response["error"] if response["status"] == "failed" else None
+        return None if error is None else GatewayError(error["message"], code=error["code"])
 
     @property
     def has_audience(self) -> bool:

@@ -76,11 +76,13 @@ class Scheduler:
     def hurry(self, tenant: TenantId, response_id: str) -> None:
         """Start a turn now, if it waits: it was cancelled and has nothing to do but to end."""
         queue = self._queues.get(tenant, deque())
-        for waiting in queue:
-            if waiting.response_id == response_id:
-                queue.remove(waiting)
-                self._start(waiting)
-                break
+        waiting = next((each for each in queue if each.response_id == response_id), None)
+        if waiting is None:
+            return
+        queue.remove(waiting)
+        if not queue:
+            del self._queues[tenant]
+        self._start(waiting)
 
     def close(self) -> None:
         """Start nothing more but what is hurried."""

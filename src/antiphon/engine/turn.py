@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -51,7 +52,7 @@ from antiphon.hub.turn import ModelCall, TurnRequest
 from antiphon.hub.upstream import ReplyDecoder, ReplyEvent
 from antiphon.hub.usage import Usage
 from antiphon.hub.webhook import Webhook
-from antiphon.sessions.records import Claim, Committed
+from antiphon.sessions.records import Claim
 from antiphon.sessions.resolve import ResolvedTurn
 from antiphon.sessions.sessions import TenantSessions, TurnOutcome
 from antiphon.streams.accumulator import Accumulator
@@ -60,6 +61,8 @@ from antiphon.streams.trace import TraceRecorder
 from antiphon.telemetry import Log
 
 __all__ = ["Turn", "TurnPolicy"]
+
+T = TypeVar("T")
 
 # From this many items on, writing the upstream's request would hold the event loop for milliseconds.
 _ENCODE_IN_THREAD_ITEMS = 400
@@ -159,6 +162,8 @@ class Turn:
         facts.source = resolved.source
         facts.left_out = resolved.left_out
         facts.not_applied = request.not_applied
+        run.items = resolved.items
+        run.is_ephemeral = not request.store
         run.snapshot = self._snapshot
 
     @property
@@ -389,9 +394,10 @@ class Turn:
         """The turn ends without a response: its pending row goes, and its idempotency key is free again."""
         if self._sessions is None or self._claim is None:
             return
+        pending, claim = self._sessions.pending, self._claim
         try:
-            await self._sessions.pending.drop(self._claim)
-        except AntiphonError as error:  # it is taken over when the claim has run out, and ends then
+            await self._at_last(lambda: pending.drop(claim))
+        except AntiphonError as error:  # whoever takes it over ends it
             self._log.warning("pending_not_dropped", response=self._run.response_id, error=error.message)
 
     async def _close_publisher(self) -> None:
@@ -454,10 +460,11 @@ class Turn:
             claim=self._claim,
             webhooks=self._webhooks_of(response) if self._webhooks_of else (),
         )
+        sessions = self._sessions
         if self._claim is None:
-            committed = await self._sessions.commit(resolved, outcome)
+            committed = await sessions.commit(resolved, outcome)
         else:
-            committed = await self._commit_at_last(self._sessions, resolved, outcome)
+            committed = await self._at_last(lambda: sessions.commit(resolved, outcome))
         return {**response, "created_at": committed.created_at}
 
     async def _traced(self, response: JsonObject) -> object:
@@ -472,16 +479,18 @@ class Turn:
             recorder.feed(events[start : start + _TRACE_SLICE])
         return recorder.trace(response)
 
-    async def _commit_at_last(
-        self, sessions: TenantSessions, resolved: ResolvedTurn, outcome: TurnOutcome
-    ) -> Committed:
-        """Commit, however long the store is out of reach: until then nobody is told how the turn ended."""
+    async def _at_last(self, store: Callable[[], Awaitable[T]]) -> T:
+        """
+        Store how a pending turn ended, however long the store is out of reach: until then nobody is told.
+
+        As its claim is renewed until then, nobody else could end it.
+        """
         pause_s, longest_s = _COMMIT_PAUSES_S
         while True:
             try:
-                return await sessions.commit(resolved, outcome)
+                return await store()
             except StoreUnavailable as error:
-                self._log.warning("commit_delayed", response=self._run.response_id, error=error.message)
+                self._log.warning("end_not_stored_yet", response=self._run.response_id, error=error.message)
                 if self._run.broken_off is not None:
                     raise self._run.broken_off from error
             await asyncio.sleep(pause_s)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from antiphon.engine.claims import ClaimKeeper
 from antiphon.engine.compaction import take_trigger
-from antiphon.engine.context import Context
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.following import Follower
 from antiphon.engine.idempotency import Begun, Idempotency
@@ -26,31 +25,30 @@ from antiphon.engine.publishing import Publisher
 from antiphon.engine.routing import Router, Target
 from antiphon.engine.run import Run
 from antiphon.engine.scheduler import Scheduler
+from antiphon.engine.takeover import TakeOver
 from antiphon.engine.turn import Turn, TurnPolicy
 from antiphon.engine.webhooks import Deliverer
 from antiphon.hub.errors import (
-    AntiphonError,
-    ConversationLocked,
     GatewayError,
     InvalidRequest,
+    LeaseLost,
     NotContinuable,
     PreviousResponseNotFound,
     ResponseNotFound,
     ShuttingDown,
     UnsupportedParameter,
 )
-from antiphon.hub.events import Event, LifecycleEvent, OtherEvent
 from antiphon.hub.format import Format
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.principal import Principal
 from antiphon.hub.response import opening_response
 from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.pending import PendingTurn
-from antiphon.sessions.records import Claim, Lease
+from antiphon.sessions.records import Lease
 from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
 from antiphon.sessions.sessions import Sessions, TenantSessions
-from antiphon.sessions.work import KeyClaim, Pending
+from antiphon.sessions.work import KeyClaim
 from antiphon.telemetry import Log
 
 __all__ = ["Turns"]
@@ -60,9 +58,6 @@ _DECODE_IN_THREAD_ITEMS = 400
 
 _LOOK_EVERY_S = 0.1
 _CANCEL_WAIT_S = 30.0
-
-# A turn that takes its process down with it must not take down every process that there is.
-_MAX_ATTEMPTS = 3
 
 
 class Turns:
@@ -101,6 +96,7 @@ class Turns:
         self.idempotency = Idempotency(holder=self._holder, ttl_s=policy.lease_ttl_s, clock=clock)
         self._follower = Follower(log)
         self._claims: ClaimKeeper | None = None
+        self._take_over: TakeOver | None = None
         self._runs: dict[tuple[TenantId, str], Run] = {}
         self._tasks: dict[asyncio.Task[None], Run] = {}
         self._beginning: set[asyncio.Task[Run]] = set()
@@ -112,12 +108,21 @@ class Turns:
         """Begin to keep claims, and to take over what another process left behind."""
         if self._sessions is None:
             return
+        self._take_over = TakeOver(
+            sessions=self._sessions,
+            router=self._router,
+            contexts=self._contexts,
+            leases=self._leases,
+            ids=self._ids,
+            log=self._log,
+            launch=self._relaunch,
+        )
         self._claims = ClaimKeeper(
             self._sessions.store,
             holder=self._holder,
             ttl_s=self._policy.lease_ttl_s,
             on_cancel=self._cancel,
-            on_taken=self._take_over,
+            on_taken=self._take_over.take,
             log=self._log,
         )
         self._claims.start()
@@ -133,36 +138,47 @@ class Turns:
             raise ShuttingDown("The gateway is shutting down; send the request again in a moment.")
 
     def drain(self) -> None:
-        """Take no new turns."""
+        """Take no new turns, and take none over."""
         self._draining = True
+        if self._claims is not None:
+            self._claims.drain()
 
     async def close(self, timeout_s: float) -> None:
         """
         Let running turns end. In the end, foreground turns are cancelled and stored as such; a background turn without
         output stays in the store, for the next process to carry it out.
         """
-        waiting = self._scheduler.close()
-        await self._end(timeout_s)
+        self._scheduler.close()
+        if self._take_over is not None:
+            await self._take_over.close()
+        if self._beginning:
+            await asyncio.wait(self._beginning, timeout=timeout_s)
         for run in list(self._runs.values()):
-            if run.response_id in waiting:
-                run.refuse(_shutting_down())
+            if run.task is None:
+                run.break_off(_shutting_down())
+                self._scheduler.hurry(run.tenant, run.response_id)
+        await self._end(timeout_s)
         await self._follower.close()
         if self._claims is not None:
             await self._claims.close()
         await self._leases.close()
 
     async def _end(self, timeout_s: float) -> None:
-        if self._beginning:
-            await asyncio.wait(self._beginning)
         if not self._tasks:
             return
         _, late = await asyncio.wait(list(self._tasks), timeout=timeout_s)
+        if not late:
+            return
         for task in late:
             run = self._tasks[task]
             if run.background:
                 run.break_off(_shutting_down())
             run.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        # Whoever cannot store its end by now leaves it to the process that takes it over.
+        _, stuck = await asyncio.wait(late, timeout=self._policy.lease_ttl_s / 4)
+        for task in stuck:
+            self._tasks[task].break_off(_shutting_down())
+        await asyncio.gather(*stuck, return_exceptions=True)
 
     # Beginning.
 
@@ -183,13 +199,13 @@ class Turns:
             principal.tenant,
             options.key,
             begin=lambda key: self._begin(body, principal, options, key),
-            follow=lambda response_id: self.follow(response_id, principal),
+            follow=lambda response_id: self._recall(response_id, principal),
         )
 
     async def _begin(self, body: JsonObject, principal: Principal, options: TurnOptions, key: KeyClaim | None) -> Run:
         request = await self._decode(body, generate=options.generate)
         if self._sessions is None:
-            _refuse_state(body, request)
+            _refuse_state(body, request, options)
             request = msgspec.structs.replace(request, store=False)
         else:
             request = await self._sessions.for_tenant(principal.tenant).prompts.fill(request)
@@ -198,19 +214,29 @@ class Turns:
         if request.background:
             self._scheduler.admit(principal.tenant)
         if self._sessions is None:
-            resolved = await resolve_stateless(request, self._ids, principal.tenant)
-            return self._launch(await self._plan(request, resolved, targets, options, None))
+            resolved = await resolve_stateless(
+                request, self._ids, principal.tenant, context=_local_context(request, options)
+            )
+            plan = await self._plan(request, resolved, targets, options, None)
+            self.refuse_draining()
+            return self._launch(plan)
         sessions = self._sessions.for_tenant(principal.tenant)
         resolved = await self._resolve(request, principal, sessions, options)
-        async with self._giving_back_at_fault(sessions, resolved.lease):
+        async with self._leases.giving_back_at_fault(sessions, resolved.lease):
             plan = await self._plan(request, resolved, targets, options, sessions)
+            self.refuse_draining()  # a turn that began now would outlive the store
         if not plan.is_pending(key):
             return self._launch(plan)
         # In a task of its own: nobody may leave between the row and the run.
         opening = asyncio.get_running_loop().create_task(self._open(plan, key))
         self._beginning.add(opening)
-        opening.add_done_callback(self._beginning.discard)
+        opening.add_done_callback(self._opened)
         return await asyncio.shield(opening)
+
+    def _opened(self, opening: asyncio.Task[Run]) -> None:
+        self._beginning.discard(opening)
+        if not opening.cancelled():
+            opening.exception()  # retrieved: whoever asked may be gone
 
     async def _decode(self, body: JsonObject, *, generate: bool) -> TurnRequest:
         given = body.get("input")
@@ -221,47 +247,29 @@ class Turns:
     async def _resolve(
         self, request: TurnRequest, principal: Principal, sessions: TenantSessions, options: TurnOptions
     ) -> ResolvedTurn:
-        context = (options.local or {}).get(request.previous_response_id or "")
+        context = _local_context(request, options)
         if context is not None:
             return await sessions.resolve_after(context, request)
         lease = await self._lease(request, sessions, wait_s=options.conversation_wait_s)
-        async with self._giving_back_at_fault(sessions, lease):
+        async with self._leases.giving_back_at_fault(sessions, lease):
             try:
                 resolved = await sessions.resolve(request, lease=lease)
             except PreviousResponseNotFound:
                 await self._refuse_running(request, principal, sessions)
                 raise
-            self.refuse_draining()  # a turn that began now would outlive the store
         return resolved
-
-    @asynccontextmanager
-    async def _giving_back_at_fault(self, sessions: TenantSessions, lease: Lease | None) -> AsyncIterator[None]:
-        """Unlock the conversation if the turn does not come to begin."""
-        try:
-            yield
-        except BaseException:
-            if lease is not None:
-                await self._leases.give_back(sessions, lease)
-            raise
 
     async def _lease(self, request: TurnRequest, sessions: TenantSessions, *, wait_s: float) -> Lease | None:
         if request.conversation is None or not request.store:
             return None
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                return await self._leases.take(sessions, request.conversation, self._ids.request())
-            except ConversationLocked:
-                if time.monotonic() >= deadline:
-                    raise
-            await asyncio.sleep(min(_LOOK_EVERY_S, wait_s))
+        return await self._leases.take(sessions, request.conversation, self._ids.request(), wait_s=wait_s)
 
     async def _refuse_running(self, request: TurnRequest, principal: Principal, sessions: TenantSessions) -> None:
         """Say that a parent still runs, if that is why it was not found."""
         parent = request.previous_response_id
         assert parent is not None
         run = self._runs.get((principal.tenant, parent))
-        if run is not None and run.is_kept:
+        if run is not None and run.is_kept and not run.is_ephemeral:
             raise NotContinuable(parent, "queued" if run.task is None else "in_progress") from None
         pending = await sessions.pending.find(parent)
         if pending is not None and pending.request.store:
@@ -316,7 +324,7 @@ class Turns:
             opening=plan.opening,
             request_id=plan.request_id,
         )
-        async with self._giving_back_at_fault(plan.sessions, plan.resolved.lease):
+        async with self._leases.giving_back_at_fault(plan.sessions, plan.resolved.lease):
             claim = await plan.sessions.pending.open(
                 pending, key=key, holder=self._holder, ttl_s=self._policy.lease_ttl_s
             )
@@ -386,7 +394,8 @@ class Turns:
                 else:
                     await turn.perform()
             finally:
-                self._runs.pop((run.tenant, run.response_id), None)
+                if self._runs.get((run.tenant, run.response_id)) is run:  # or it was taken over, by us
+                    del self._runs[run.tenant, run.response_id]
                 if plan.resolved.lease is not None:
                     self._leases.forget(plan.resolved.lease)
                 if not run.done:  # the event loop itself is ending, or there is a bug: nobody may wait for ever
@@ -405,58 +414,16 @@ class Turns:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.crash("turn_lost", error)
 
-    # Taking over.
-
-    async def _take_over(self, tenant: TenantId, pending: Pending, claim: Claim) -> None:
-        """Go on with a turn that another process left behind, in a task of its own: it may have to wait for a lock."""
-        task = asyncio.get_running_loop().create_task(self._resume(tenant, pending, claim))
-        self._beginning.add(task)
-        task.add_done_callback(self._resumed)
-
-    def _resumed(self, task: asyncio.Task[Run]) -> None:
-        self._beginning.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.crash("turn_not_resumed", error)
-
-    async def _resume(self, tenant: TenantId, pending: Pending, claim: Claim) -> Run:
-        assert self._sessions is not None
-        sessions = self._sessions.for_tenant(tenant)
-        turn = sessions.pending.read(pending)
-        events = await sessions.pending.events(turn)
-        plan = Plan(
-            request=turn.request,
-            resolved=ResolvedTurn(tenant=tenant, family=turn.family, input=turn.input),
-            context=Context(items=()),
-            targets=(),
-            opening=turn.opening,
-            sessions=sessions,
-            request_id=turn.request_id,
-            received_at=time.monotonic(),
-            stays=True,
-            claim=claim,
-            events=tuple(events),
-            failure=_why_not_again(turn, events),
-        )
-        if plan.failure is None:
-            plan = await self._found_again(plan, turn, sessions)
+    def _relaunch(self, plan: Plan, cancel: bool) -> None:  # noqa: FBT001 - as TakeOver calls it
+        """Go on with a turn that was taken over, perhaps from ourselves: its claim can run out under a slow store."""
+        resolved = plan.resolved
+        before = self._runs.get((resolved.tenant, plan.opening["id"]))
+        if before is not None:
+            before.break_off(LeaseLost("The turn was taken over."))
+            self._scheduler.hurry(before.tenant, before.response_id)
         run = self._launch(plan)
-        if turn.cancel_requested:
+        if cancel:
             self._stop(run)
-        return run
-
-    async def _found_again(self, plan: Plan, turn: PendingTurn, sessions: TenantSessions) -> Plan:
-        """The plan with what the turn stands on, and with whom to ask; or with the reason why it fails."""
-        try:
-            targets = await self._router.targets(turn.request.model)
-            # The lease of the process that is gone has to run out first.
-            lease = await self._lease(turn.request, sessions, wait_s=3 * self._policy.lease_ttl_s)
-            async with self._giving_back_at_fault(sessions, lease):
-                resolved = await sessions.resume(turn, lease=lease)
-                context = await self._contexts.context(resolved)
-                compactor = await self._contexts.compactor(turn.request, context, resolved, targets)
-        except AntiphonError as error:
-            return msgspec.structs.replace(plan, failure=error)
-        return msgspec.structs.replace(plan, targets=targets, resolved=resolved, context=context, compactor=compactor)
 
     # Runs, from outside.
 
@@ -482,23 +449,41 @@ class Turns:
             return await self._follower.mirror(sessions, principal.tenant, pending)
         return await self._follower.stored(sessions, principal.tenant, response_id)
 
+    async def _recall(self, response_id: str, principal: Principal) -> Run:
+        """
+        The run of a turn that an earlier request began, once there is something to show of it.
+
+        Raises:
+            ResponseNotFound: It came to nothing, or is gone.
+        """
+        run = await self.follow(response_id, principal)
+        reader = run.reader()
+        try:
+            await reader.wait()
+        finally:
+            reader.close()
+        if run.done:
+            run.finished.result()
+        return run
+
     async def cancel(self, response_id: str, principal: Principal) -> JsonObject | None:
         """
         End a background turn that runs, here or elsewhere.
 
         Returns:
-            The response that it ended with; None if no such turn runs.
+            The response that it ended with, or as it is if another process has not ended it by now; None if no such
+            turn runs.
 
         Raises:
             InvalidRequest: It runs in the foreground.
-            GatewayError: Whoever carries it out did not end it in time.
         """
         run = self.running(response_id, principal)
         if run is not None:
             if not run.background:
                 raise InvalidRequest("Cannot cancel a synchronous response.")
             self._stop(run)
-            return await asyncio.shield(run.finished)
+            with suppress(LeaseLost):  # somebody else carries it out now
+                return await asyncio.shield(run.finished)
         if self._sessions is None:
             return None
         sessions = self._sessions.for_tenant(principal.tenant)
@@ -536,23 +521,22 @@ class Turns:
         self._scheduler.hurry(run.tenant, run.response_id)
 
 
-def _why_not_again(turn: PendingTurn, events: Sequence[Event | OtherEvent]) -> AntiphonError | None:
-    """Why a turn that was taken over cannot be carried out again."""
-    if any(not isinstance(event, LifecycleEvent) for event in events):
-        return GatewayError("The gateway stopped while this response was being generated.")
-    if turn.attempts > _MAX_ATTEMPTS:
-        return GatewayError(f"The gateway stopped {_MAX_ATTEMPTS} times while it worked on this response.")
-    return None
-
-
 def _shutting_down() -> ShuttingDown:
     return ShuttingDown("The gateway was shut down while this response was being generated.")
 
 
-def _refuse_state(body: JsonObject, request: TurnRequest) -> None:
+def _local_context(request: TurnRequest, options: TurnOptions) -> tuple[Item, ...] | None:
+    """What the turn continues from, if its caller alone has that."""
+    return (options.local or {}).get(request.previous_response_id or "")
+
+
+def _refuse_state(body: JsonObject, request: TurnRequest, options: TurnOptions) -> None:
     """A stateless gateway says no to what needs state, and never just leaves it out."""
+    parent = request.previous_response_id
+    if parent is not None and options.local is not None and parent not in options.local:
+        raise PreviousResponseNotFound(parent)
     for name in ("previous_response_id", "conversation", "prompt"):
-        if getattr(request, name) is not None:
+        if getattr(request, name) is not None and not (name == "previous_response_id" and options.local is not None):
             raise _needs_store(name)
     if body.get("store") is True:
         raise _needs_store("store")

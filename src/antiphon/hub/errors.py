@@ -267,9 +267,18 @@ class ModelNotFound(NotFound):
 
 
 class MethodNotAllowed(ClientError):
-    """The path exists, the method does not."""
+    """
+    The path exists, the method does not.
+
+    Attributes:
+        allowed: The methods that it has.
+    """
 
     status = 405
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class PayloadTooLarge(ClientError):

@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 import msgspec
 
-from antiphon.hub.items import JsonObject, Private
+from antiphon.hub.items import JsonObject, Private, copied
 from antiphon.hub.usage import Usage
 
 __all__ = [
@@ -301,6 +301,18 @@ def terminal_event(response: JsonObject) -> LifecycleEvent:
             return ResponseFailed(response)
 
 
+def copy_of(event: Event | OtherEvent) -> Event | OtherEvent:
+    """The event for somebody who may change what is in it; itself, if nothing in it can be changed."""
+    changes: JsonObject = {}
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if isinstance(value, Private):
+            changes[name] = msgspec.structs.replace(value, data=copied(value.data))
+        elif value and type(value) in _CHANGEABLE:
+            changes[name] = copied(value)
+    return msgspec.structs.replace(event, **changes) if changes else event
+
+
 def body_of(event: Event | OtherEvent) -> JsonObject:
     """An event as a JSON object, to be kept: its type, its fields and what is private to its provider."""
     if isinstance(event, OtherEvent):
@@ -314,6 +326,10 @@ def event_of(body: JsonObject) -> Event | OtherEvent:
     if known is None:
         return OtherEvent(body["type"], {name: value for name, value in body.items() if name != "type"})
     return msgspec.convert(body, known)
+
+
+# What an event holds of JSON; a tuple may hold what can be changed.
+_CHANGEABLE = frozenset({dict, list, tuple})
 
 
 def _tagged(kind: type[Event]) -> dict[str, type[Event]]:

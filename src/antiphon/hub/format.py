@@ -186,15 +186,6 @@ class StateFormat(LibraryFormat, Protocol):
         """
         ...
 
-    def decode_include(self, query: Mapping[str, Sequence[str]]) -> frozenset[str]:
-        """
-        Read the ``include`` of an item's retrieval; any other parameter is unknown.
-
-        Raises:
-            InvalidRequest: Names the first parameter that is wrong or unknown.
-        """
-        ...
-
     def decode_retrieval(self, query: Mapping[str, Sequence[str]]) -> RetrievalRequest:
         """
         Read the query of a response's retrieval.

@@ -8,6 +8,8 @@ alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +22,8 @@ __all__ = [
     "Item",
     "JsonObject",
     "Private",
+    "copied",
+    "has_type",
     "is_cut_off_call",
 ]
 
@@ -35,6 +39,8 @@ CALL_TYPES = {
     "computer_call": "computer_call_output",
 }
 OUTPUT_TYPES = {output: call for call, output in CALL_TYPES.items()}
+
+_TYPE_OF = attrgetter("type")
 
 
 class Private(msgspec.Struct, frozen=True):
@@ -60,6 +66,22 @@ class Item(msgspec.Struct, frozen=True):
     type: str
     body: JsonObject
     private: Private | None = None
+
+
+def has_type(items: Iterable[Item], item_type: str) -> bool:
+    """Whether an item of this type is among *items*, which may be thousands: no code is interpreted for each."""
+    return item_type in map(_TYPE_OF, items)
+
+
+def copied(value: Any) -> Any:
+    """A JSON value that shares nothing that can be changed with the one that was given."""
+    if type(value) is dict:
+        return {name: copied(part) for name, part in value.items()}
+    if type(value) is list:
+        return [copied(part) for part in value]
+    if type(value) is tuple:
+        return tuple(copied(part) for part in value)
+    return value
 
 
 def is_cut_off_call(body: JsonObject) -> bool:

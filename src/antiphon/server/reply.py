@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from antiphon.hub.errors import AntiphonError
+from antiphon.hub.errors import AntiphonError, MethodNotAllowed
 
 __all__ = ["Headers", "Send", "error_headers", "send_body", "send_error", "send_json"]
 
@@ -36,11 +36,13 @@ async def send_error(send: Send, error: AntiphonError, headers: Headers) -> None
 
 def error_headers(error: AntiphonError) -> list[tuple[bytes, bytes]]:
     """
-    Headers that official clients look at before they retry.
+    Headers that say more of an error: those that official clients look at before they retry, and what else is allowed.
 
     A 400 is not retried by them unless ``x-should-retry`` says so; an upstream's refusal never gets better.
     """
     headers = []
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
     if error.retryable and error.http_status < 429:
         headers.append((b"x-should-retry", b"true"))
     if error.retry_after_s is not None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from antiphon.engine.gateway import Gateway
+from antiphon.engine.idempotency import Begun
 from antiphon.engine.plan import TurnOptions
 from antiphon.engine.run import Run, RunFacts
-from antiphon.hub.errors import AntiphonError, GatewayError, InvalidRequest
+from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.format import RetrievalRequest, StateFormat
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import OnDisconnect
-from antiphon.server.body import BodyLimits
+from antiphon.server.body import BodyLimits, ClientDisconnected
 from antiphon.server.exchange import Exchange
 from antiphon.server.lists import list_body
 from antiphon.server.once import created_once
@@ -23,6 +25,7 @@ __all__ = ["ResponsesEndpoints", "facts_headers", "turn_options", "wants_obfusca
 
 _WAIT = b"x-antiphon-conversation-wait-ms"
 _MAX_WAIT_MS = 60_000
+_MAX_WAIT_DIGITS = 20
 _TOKEN_COUNT = b"x-antiphon-token-count"
 _ON_DISCONNECT = b"x-antiphon-on-disconnect"
 
@@ -43,10 +46,14 @@ class ResponsesEndpoints:
     async def create(self, exchange: Exchange) -> None:
         """``POST /v1/responses``, as JSON or as a stream."""
         body = await exchange.read_json(self._body_limits)
-        begun = await self._gateway.begin(body, exchange.principal, turn_options(exchange, body))
+        watch = Watch(exchange.receive)
+        try:
+            begun = await self._begin(exchange, body, watch)
+        except BaseException:
+            watch.close()
+            raise
         run = begun.run
         run.enter()
-        watch = Watch(exchange.receive)
         if begun.replayed:
             exchange.extra.append((b"idempotent-replayed", b"true"))
         try:
@@ -61,6 +68,35 @@ class ResponsesEndpoints:
             watch.close()
             run.leave()
             self._gateway.turns.reader_left(run)
+
+    async def _begin(self, exchange: Exchange, body: JsonObject, watch: Watch) -> Begun:
+        """
+        Begin a turn. Who waits for a conversation and leaves waits no more: his turn never was.
+
+        Raises:
+            ClientDisconnected: He has.
+        """
+        options = turn_options(exchange, body)
+        beginning = self._gateway.begin(body, exchange.principal, options)
+        if not options.conversation_wait_s:
+            return await beginning
+        waiting = asyncio.get_running_loop().create_task(beginning)
+        try:
+            stayed = await watch.outlast(waiting)
+        except asyncio.CancelledError:
+            await self._leave(waiting)
+            raise
+        if not stayed:
+            await self._leave(waiting)
+            raise ClientDisconnected
+        return waiting.result()
+
+    async def _leave(self, waiting: asyncio.Task[Begun]) -> None:
+        """Wait no more for a turn to begin. If it has begun in this very moment, it has lost its reader."""
+        waiting.cancel()
+        (left,) = await asyncio.gather(waiting, return_exceptions=True)
+        if isinstance(left, Begun):
+            self._gateway.turns.reader_left(left.run)
 
     async def _answer_stream(
         self, exchange: Exchange, run: Run, watch: Watch, *, obfuscate: bool, start: int = 0
@@ -89,7 +125,7 @@ class ResponsesEndpoints:
             return
         response = run.finished.result()
         headers = facts_headers(run.facts)
-        error = run.error or _failure(response)
+        error = run.fault
         if error is not None:
             headers.append((b"x-antiphon-response-id", run.response_id.encode()))
             await exchange.answer_error(error, headers)
@@ -108,6 +144,7 @@ class ResponsesEndpoints:
 
     async def _answer_followed(self, exchange: Exchange, wanted: RetrievalRequest) -> None:
         run = await self._gateway.run_of(exchange.params[0], exchange.principal)
+        run.enter()
         watch = Watch(exchange.receive)
         try:
             await self._answer_stream(
@@ -115,6 +152,7 @@ class ResponsesEndpoints:
             )
         finally:
             watch.close()
+            run.leave()
             self._gateway.turns.reader_left(run)
 
     async def cancel(self, exchange: Exchange) -> None:
@@ -171,7 +209,8 @@ def _conversation_wait_s(headers: Mapping[bytes, bytes]) -> float:
     value = headers.get(_WAIT)
     if value is None:
         return 0.0
-    if not value.isdigit() or int(value) > _MAX_WAIT_MS:
+    # Python reads no number of thousands of digits.
+    if not value.isdigit() or len(value) > _MAX_WAIT_DIGITS or int(value) > _MAX_WAIT_MS:
         raise InvalidRequest(
             f"Invalid '{_WAIT.decode()}': expected milliseconds, 0 to {_MAX_WAIT_MS}.", param=_WAIT.decode()
         )
@@ -195,12 +234,6 @@ def _on_disconnect(headers: Mapping[bytes, bytes]) -> OnDisconnect | None:
 def wants_obfuscation(body: JsonObject, run: Run) -> bool:
     """Deltas are padded unless the client says no; those of background responses never are."""
     return not run.background and (body.get("stream_options") or {}).get("include_obfuscation") is not False
-
-
-def _failure(response: JsonObject) -> AntiphonError | None:
-    """The error of a failed turn whose own error is not known any more: it was carried out earlier, or elsewhere."""
-    error = response["error"] if response["status"] == "failed" else None
-    return None if error is None else GatewayError(error["message"], code=error["code"])
 
 
 def facts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:

@@ -126,8 +126,9 @@ class RouteTable:
         methods |= {route.method for pattern, route in self._patterns if _match(pattern, segments) is not None}
         shown = "".join(char for char in path[:200] if char.isprintable())
         if methods:
-            allowed = ", ".join(sorted(methods))
-            return MethodNotAllowed(f"Not allowed to {method} on {shown}. Allowed methods: {allowed}.")
+            allowed = tuple(sorted(methods))
+            message = f"Not allowed to {method} on {shown}. Allowed methods: {', '.join(allowed)}."
+            return MethodNotAllowed(message, allowed=allowed)
         return NotFound(f"Invalid URL ({method} {shown})")
 
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from antiphon.engine.run import Reader, Run
+from antiphon.engine.run import Batch, Reader, Run
 from antiphon.hub.format import StreamEncoder
 from antiphon.server.body import Receive
 from antiphon.server.reply import Headers, Send
@@ -21,6 +21,9 @@ __all__ = ["StreamLimits", "Watch", "write_stream"]
 _DONE = b"data: [DONE]\n\n"
 _KEEP_ALIVE = b": keep-alive\n\n"
 _LOOK_AFTER_S = 0.2
+
+# So many events are encoded before the event loop goes on: about half a millisecond.
+_SLICE_EVENTS = 256
 
 STREAM_HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -33,7 +36,8 @@ class StreamLimits:
     """
     Args:
         keep_alive_s: A comment is sent after so much silence, so that proxies and clients do not give up.
-        max_reader_lag_bytes: A reader that is further behind than this after a write is dropped.
+        max_reader_lag_bytes: A reader that falls further behind than this during a write is dropped. What had been
+            said before it came does not count.
         done_sentinel: Whether a stream ends with ``data: [DONE]``.
     """
 
@@ -130,11 +134,14 @@ async def write_stream(
     reader = run.reader(start)
     ticker = _Ticker(reader, limits.keep_alive_s)
     watch.on_gone(reader.wake)
+    has_caught_up = False
     try:
         await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *headers]})
         while not watch.has_gone:
-            chunk = encoder.encode(reader.take())
+            events = reader.take()
             at_end = reader.at_end
+            size_bytes, events = await _write_slices(events, encoder, send)
+            chunk = encoder.encode(events)
             if at_end and limits.done_sentinel and run.has_ended_well:
                 chunk += _DONE
             elif not chunk and ticker.due():
@@ -144,13 +151,26 @@ async def write_stream(
                 ticker.wrote()
             if at_end:
                 return run.has_ended_well
-            if len(chunk) > limits.max_reader_lag_bytes:
+            if has_caught_up and size_bytes + len(chunk) > limits.max_reader_lag_bytes:
                 return False
+            has_caught_up = True
             await reader.wait()
         return False
     finally:
         ticker.close()
         reader.close()
+
+
+async def _write_slices(events: Batch, encoder: StreamEncoder, send: Send) -> tuple[int, Batch]:
+    """Write all but the last slice of a long batch. Returns how many bytes that was, and the last slice."""
+    size_bytes = first = 0
+    while len(events) - first > _SLICE_EVENTS:
+        chunk = encoder.encode(events[first : first + _SLICE_EVENTS])
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await asyncio.sleep(0)
+        size_bytes += len(chunk)
+        first += _SLICE_EVENTS
+    return size_bytes, events[first:] if first else events
 
 
 class _Ticker:

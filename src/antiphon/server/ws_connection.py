@@ -124,8 +124,12 @@ class SocketConnection:
         for task in tasks:
             task.cancel()
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception) and not isinstance(outcome, ClientDisconnected | ReaderTooSlow):
-                self._gateway.log.crash("websocket_crashed", outcome, request=self._request_id)
+            self._note(outcome)
+
+    def _note(self, outcome: object) -> None:
+        """Log an error that is not just how a client leaves."""
+        if isinstance(outcome, Exception) and not isinstance(outcome, ClientDisconnected | ReaderTooSlow):
+            self._gateway.log.crash("websocket_crashed", outcome, request=self._request_id)
 
     def _end(self, ending: Ending) -> None:
         if not self._ending.done():
@@ -189,8 +193,10 @@ class SocketConnection:
     def _ended(self, request: SocketRequest, turn: asyncio.Task[None]) -> None:
         self._turns.discard(turn)
         self._lanes.end(request)
-        if not turn.cancelled():
-            self._begin()
+        if turn.cancelled():
+            return
+        self._note(turn.exception())
+        self._begin()
 
     async def _perform(self, request: SocketRequest) -> None:
         turn = SocketTurn(

@@ -72,6 +72,11 @@ class HistoryCache:
             _, oldest = self._entries.popitem(last=False)
             self._size_bytes -= _weight(oldest)
 
+    def drop_all(self, tenant: TenantId) -> None:
+        """Forget every history of a tenant: something was erased that any of them may show."""
+        for key in [key for owner, key in self._entries if owner == tenant]:
+            self.drop(tenant, key)
+
     def drop(self, tenant: TenantId, key: str) -> None:
         """Forget a history, if it is here."""
         entry = self._entries.pop((tenant, key), None)

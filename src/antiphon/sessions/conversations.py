@@ -14,10 +14,11 @@ import msgspec
 from antiphon.hub.errors import ConversationNotFound, DuplicateItem, ItemNotFound, ResponseNotFound
 from antiphon.hub.format import PageRequest
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.library import ConversationDraft, ForkDraft, ListRequest
 from antiphon.sessions.cache import HistoryCache
 from antiphon.sessions.inputs import entries_of, in_slices, resolve_input
+from antiphon.sessions.kept import AddedItems, CreatedConversation
 from antiphon.sessions.library import ListPage
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.records import Conversation, NewConversation, Page, StoredItem
@@ -40,12 +41,27 @@ class ListedItems(msgspec.Struct, frozen=True):
     has_more: bool
 
 
+def page_of_items(items: Sequence[Item], page: PageRequest) -> ListedItems:
+    """
+    One page of the items of a turn that is not stored yet.
+
+    Raises:
+        ItemNotFound: The cursor is not among *items*.
+    """
+    ordered = list(items) if page.order == "asc" else list(reversed(items))
+    ids = [str(item.id) for item in ordered]
+    if page.after is not None and page.after not in ids:
+        raise ItemNotFound(f"Item with id '{page.after}' not found.", param="after")
+    start = 0 if page.after is None else ids.index(page.after) + 1
+    shown = ordered[start : start + page.limit]
+    return ListedItems(tuple(item.body for item in shown), has_more=start + len(shown) < len(ordered))
+
+
 class Conversations:
     """
     One tenant's conversations.
 
-    What creates something can be given *settle*: with it, an idempotency key is settled in the same transaction, with
-    what the method returns as the answer.
+    What creates something can be given *settle*: with it, an idempotency key is settled in the same transaction.
     """
 
     def __init__(
@@ -86,9 +102,8 @@ class Conversations:
             entries=tuple(await entries_of(items, self._payloads)),
         )
         new = await self._described(new, draft.metadata)
-        answer = self._body(new)
-        await self._store.create_conversation(new, settlement=settle and settle(answer))
-        return answer
+        await self._store.create_conversation(new, settlement=settle and settle(CreatedConversation(new.id)))
+        return self._body(new)
 
     async def retrieve(self, conversation_id: str) -> JsonObject:
         """
@@ -121,9 +136,11 @@ class Conversations:
             ConversationNotFound: This tenant has no such conversation.
             ConversationLocked: With *cascade*, a turn runs in a conversation that would change.
         """
-        self._cache.drop(self._tenant, conversation_id)
         if not await self._store.delete_conversation(conversation_id, cascade=cascade):
             raise ConversationNotFound(conversation_id)
+        if cascade:
+            self._cache.drop_all(self._tenant)
+        self._cache.drop(self._tenant, conversation_id)
 
     async def list(self, wanted: ListRequest) -> ListPage[JsonObject]:
         """
@@ -148,10 +165,9 @@ class Conversations:
             id=self._ids.conversation(origin.family), family=origin.family, created_at=int(self._clock()), payload=b""
         )
         fork = await self._described(fork, draft.metadata)
-        answer = self._body(fork)
-        settlement = settle and settle(answer)
+        settlement = settle and settle(CreatedConversation(fork.id))
         await self._store.fork_conversation(conversation_id, fork, at=draft.at, settlement=settlement)
-        return answer
+        return self._body(fork)
 
     async def rewind(self, conversation_id: str, to: str) -> JsonObject:
         """
@@ -172,6 +188,7 @@ class Conversations:
         conversation = await self._known(conversation_id)
         item_id = await self._last_of(to, conversation_id) if to.startswith("resp_") else to
         removed = await self._store.rewind_conversation(conversation_id, item_id)
+        self._cache.drop(self._tenant, conversation_id)
         return {**self._body(conversation), "removed": removed}
 
     async def _last_of(self, response_id: str, conversation_id: str) -> str:
@@ -219,8 +236,6 @@ class Conversations:
         """
         Add items to a conversation by hand.
 
-        The answer that is settled is ``{"items": [...]}``.
-
         Raises:
             ConversationNotFound: This tenant has no such conversation.
             ConversationLocked: A turn runs in it.
@@ -237,13 +252,26 @@ class Conversations:
             ids=self._ids,
             family=conversation.family,
         )
-        added = tuple(entry.item.body for entry in items)
+        added = AddedItems(conversation_id, tuple(entry.item.id for entry in items))
         await self._store.append_items(
-            conversation_id,
-            await entries_of(items, self._payloads),
-            settlement=settle and settle({"items": added}),
+            conversation_id, await entries_of(items, self._payloads), settlement=settle and settle(added)
         )
-        return ListedItems(added, has_more=False)
+        return ListedItems(tuple(entry.item.body for entry in items), has_more=False)
+
+    async def added(self, added: AddedItems) -> ListedItems:
+        """
+        Items that were added before, wherever they show by now.
+
+        Raises:
+            ConversationNotFound: The conversation was deleted.
+            ItemNotFound: One of the items was.
+        """
+        await self._known(added.conversation_id)
+        found = await self._store.find_items(added.ids)
+        for item_id in added.ids:
+            if item_id not in found:
+                raise _not_in_conversation(item_id)
+        return ListedItems(tuple(self._shown(found[item_id]) for item_id in added.ids), has_more=False)
 
     async def _refuse_present(self, conversation_id: str, bodies: Sequence[JsonObject]) -> None:
         for item_id in [body["id"] for body in bodies if "id" in body]:
@@ -261,6 +289,7 @@ class Conversations:
         """
         if not await self._store.remove_item(conversation_id, item_id):
             raise _not_in_conversation(item_id)
+        self._cache.drop(self._tenant, conversation_id)
         return await self.retrieve(conversation_id)
 
     # Exports.

@@ -14,6 +14,7 @@ import orjson
 
 from antiphon.hub.errors import IdempotencyKeyReused
 from antiphon.hub.items import JsonObject
+from antiphon.sessions.kept import Kept
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.store import TenantStore
 from antiphon.sessions.work import KeyClaim, KeyRecord, Settlement
@@ -43,12 +44,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         response_id: The turn that was begun for it.
         settled: The request was carried out.
-        answer: Its stored answer, if it is not a turn.
+        kept: What was kept of its answer, if it is not a turn.
     """
 
     response_id: str | None
     settled: bool
-    answer: JsonObject | None
+    kept: Kept | None
 
 
 class IdempotencyKeys:
@@ -85,9 +86,9 @@ class IdempotencyKeys:
             raise IdempotencyKeyReused
         return self._outcome(key, taken)
 
-    def settlement(self, claim: KeyClaim, answer: JsonObject | None) -> Settlement:
-        """What settles a key with the answer to its request; None keeps no answer."""
-        payload = None if answer is None else self._payloads.answer(answer, claim.key)
+    def settlement(self, claim: KeyClaim, kept: Kept | None) -> Settlement:
+        """What settles a key with what its request created; None keeps no answer."""
+        payload = None if kept is None else self._payloads.answer(msgspec.to_builtins(kept), claim.key)
         return Settlement(claim=claim, answer=payload)
 
     async def settle(self, settlement: Settlement) -> None:
@@ -99,8 +100,12 @@ class IdempotencyKeys:
         await self._store.release_key(claim)
 
     def _outcome(self, key: bytes, record: KeyRecord) -> Outcome:
-        answer = None if record.answer is None else self._payloads.open_answer(record.answer, key)
-        return Outcome(response_id=record.response_id, settled=record.settled, answer=answer)
+        kept = None if record.answer is None else self._payloads.open_answer(record.answer, key)
+        return Outcome(
+            response_id=record.response_id,
+            settled=record.settled,
+            kept=None if kept is None else msgspec.convert(kept, Kept),
+        )
 
 
 def _keyed_hash(secret: bytes, purpose: bytes, value: bytes) -> bytes:

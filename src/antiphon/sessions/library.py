@@ -85,7 +85,10 @@ class LibraryStore(Protocol):
 
     async def list_responses(self, wanted: Filter) -> ListPage[str]:
         """
-        The ids of stored responses, ordered by ``insertion_index``.
+        The ids of stored responses and of pending background turns, ordered by ``insertion_index``.
+
+        A background turn has its index from when it was opened and keeps it, so that it stands at one place in every
+        page; unless a later turn of its conversation was stored before it, which gives it a new one.
 
         Raises:
             ResponseNotFound: ``wanted.after`` is unknown to this tenant.

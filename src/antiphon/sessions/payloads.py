@@ -88,11 +88,11 @@ class Payloads:
         return cast(list[JsonObject], self._codec.decode(payload, self._place("stream_events", response_id)))
 
     def answer(self, answer: JsonObject, key: bytes) -> bytes:
-        """The payload of an idempotent request's answer; *key* is the hash that it is kept under."""
+        """The payload of what is kept of an idempotent request's answer; *key* is the hash that it is kept under."""
         return self._codec.encode(answer, self._place("idempotency", key.hex()))
 
     def open_answer(self, payload: bytes, key: bytes) -> JsonObject:
-        """A stored answer."""
+        """What was kept of an answer."""
         return cast(JsonObject, self._codec.decode(payload, self._place("idempotency", key.hex())))
 
     def prompt(self, prompt: JsonObject, prompt_id: str) -> bytes:

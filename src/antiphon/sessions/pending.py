@@ -7,6 +7,7 @@ as it began. The history is not copied; it is read again from where the request 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -21,6 +22,7 @@ from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.inputs import InputItem
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.records import Claim
+from antiphon.sessions.search import Search
 from antiphon.sessions.store import TenantStore
 from antiphon.sessions.work import EventGroup, KeyClaim, NewPending, Pending
 from antiphon.streams.accumulator import Accumulator
@@ -28,6 +30,9 @@ from antiphon.streams.accumulator import Accumulator
 __all__ = ["PendingTurn", "PendingTurns"]
 
 _VERSION = 1
+
+# How many groups of events are opened before the event loop gets a turn.
+_SLICE = 64
 
 
 class PendingTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +70,10 @@ class PendingTurn(msgspec.Struct, frozen=True, kw_only=True):
 class PendingTurns:
     """The pending turns of one tenant."""
 
-    def __init__(self, store: TenantStore, payloads: Payloads) -> None:
+    def __init__(self, store: TenantStore, payloads: Payloads, search: Search) -> None:
         self._store = store
         self._payloads = payloads
+        self._search = search
 
     async def open(self, turn: PendingTurn, *, key: KeyClaim | None, holder: str, ttl_s: float) -> Claim:
         """
@@ -88,6 +94,9 @@ class PendingTurns:
                 expires_at=turn.expires_at,
                 payload=self._payloads.pending(_written(turn), turn.response_id),
                 key=key,
+                model=turn.opening["model"],
+                alias=request.model,
+                terms=await self._search.terms(turn.opening["metadata"]) if turn.background else (),
             ),
             holder=holder,
             ttl_s=ttl_s,
@@ -97,6 +106,10 @@ class PendingTurns:
         """A pending turn, or None."""
         pending = await self._store.read_pending(response_id)
         return None if pending is None else self.read(pending)
+
+    async def exists(self, response_id: str) -> bool:
+        """Whether a turn is pending still."""
+        return await self._store.read_pending(response_id) is not None
 
     def read(self, pending: Pending) -> PendingTurn:
         """
@@ -139,7 +152,10 @@ class PendingTurns:
         """The events of a pending turn that were shown, from sequence number *start* on."""
         announced = turn.announcement()
         found: list[Event | OtherEvent] = announced[start:]
-        for group in await self._store.read_events(turn.response_id, first=max(start, len(announced))):
+        groups = await self._store.read_events(turn.response_id, first=max(start, len(announced)))
+        for place, group in enumerate(groups, start=1):
+            if place % _SLICE == 0:
+                await asyncio.sleep(0)
             bodies = self._payloads.open_events(group.payload, turn.response_id)
             found += [event_of(body) for body in bodies[max(start - group.first, 0) :]]
         return found

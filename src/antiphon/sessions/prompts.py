@@ -19,6 +19,7 @@ from antiphon.hub.items import JsonObject
 from antiphon.hub.library import CursorPage
 from antiphon.hub.prompt import Prompt, apply_prompt
 from antiphon.hub.turn import TurnRequest
+from antiphon.sessions.kept import CreatedPrompt
 from antiphon.sessions.library import ListPage, NewPrompt, StoredPrompt
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.store import TenantStore
@@ -36,8 +37,7 @@ class Prompts:
     """
     One tenant's stored prompts.
 
-    What creates something can be given *settle*: with it, an idempotency key is settled in the same transaction, with
-    what the method returns as the answer.
+    What creates something can be given *settle*: with it, an idempotency key is settled in the same transaction.
     """
 
     def __init__(self, *, store: TenantStore, payloads: Payloads, ids: IdFactory, clock: Callable[[], float]) -> None:
@@ -121,7 +121,7 @@ class Prompts:
         payload = self._payload(prompt, prompt_id)
         new = NewPrompt(id=prompt_id, version=version, created_at=created_at, payload=payload)
         answer = _body(prompt, prompt_id, version, created_at)
-        await self._store.add_prompt(new, settlement=settle and settle(answer))
+        await self._store.add_prompt(new, settlement=settle and settle(CreatedPrompt(prompt_id, version)))
         return answer
 
     async def _find(self, prompt_id: str, version: str | None) -> StoredPrompt:

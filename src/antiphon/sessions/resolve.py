@@ -214,9 +214,14 @@ class Resolver:
         return _Base(family=history.family, cached=cached)
 
 
-async def resolve_stateless(request: TurnRequest, ids: IdFactory, tenant: TenantId) -> ResolvedTurn:
+async def resolve_stateless(
+    request: TurnRequest, ids: IdFactory, tenant: TenantId, *, context: Sequence[Item] | None = None
+) -> ResolvedTurn:
     """
     Resolve a turn of a gateway without a store: all of its context is in the request.
+
+    Args:
+        context: What the turn continues from, where a connection remembers that.
 
     Raises:
         ItemNotFound: The request refers to an item that would have to be stored.
@@ -224,6 +229,10 @@ async def resolve_stateless(request: TurnRequest, ids: IdFactory, tenant: Tenant
     """
     family = ids.family()
     turn = ResolvedTurn(tenant=tenant, family=family, input=await mint_input(request.input, ids, family))
+    if context is not None:
+        turn = msgspec.structs.replace(
+            turn, source="connection", source_id=request.previous_response_id, history=tuple(context)
+        )
     check_pairing(turn.items)
     return turn
 

@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from antiphon.hub.errors import ResponseNotFound
+from antiphon.hub.errors import ItemNotFound, ResponseNotFound
 from antiphon.hub.format import PageRequest
 from antiphon.hub.ids import IdFactory, TenantId
 from antiphon.hub.items import Item, JsonObject, is_cut_off_call
@@ -25,6 +25,7 @@ from antiphon.sessions.codec import Codec, PlainCodec
 from antiphon.sessions.conversations import Conversations, ListedItems
 from antiphon.sessions.deliveries import Deliveries
 from antiphon.sessions.inputs import entries_of
+from antiphon.sessions.kept import AddedItems, CreatedConversation, CreatedPrompt, Kept, UnstoredAnswer
 from antiphon.sessions.keys import IdempotencyKeys
 from antiphon.sessions.library import ListPage
 from antiphon.sessions.payloads import Payloads
@@ -142,11 +143,11 @@ class TenantSessions:
         self._clock = clock
         self._cache = cache
         self._retention_days = retention_days
-        self.pending = PendingTurns(store, payloads)
+        self._search = Search(store)
+        self.pending = PendingTurns(store, payloads, self._search)
         self.keys = IdempotencyKeys(store, payloads)
         self.deliveries = Deliveries(store, payloads)
         self.prompts = Prompts(store=store, payloads=payloads, ids=ids, clock=clock)
-        self._search = Search(store)
         self.conversations = Conversations(
             tenant=tenant, store=store, payloads=payloads, ids=ids, clock=clock, cache=cache, search=self._search
         )
@@ -261,6 +262,31 @@ class TenantSessions:
         key = turn.source_id if appended and turn.lease is not None and turn.source_id else response_id
         self._cache.put(self._tenant, key, grown, instead_of=turn.source_id if appended else None)
 
+    async def recall(self, kept: Kept) -> JsonObject:
+        """
+        Answer again what was answered to a request with an idempotency key, as it is now.
+
+        Raises:
+            NotFound: What it created, or was made of, is gone.
+        """
+        match kept:
+            case CreatedConversation(its_id):
+                return await self.conversations.retrieve(its_id)
+            case AddedItems():
+                return {"items": (await self.conversations.added(kept)).items}
+            case CreatedPrompt(its_id, version):
+                return await self.prompts.retrieve(its_id, str(version))
+            case UnstoredAnswer(answer=answer):
+                await self._refuse_unfounded(kept)
+                return answer
+
+    async def _refuse_unfounded(self, kept: UnstoredAnswer) -> None:
+        if kept.response_id is not None and await self._store.read_head(kept.response_id) is None:
+            raise ResponseNotFound(kept.response_id)
+        missing = set(kept.item_ids) - (await self._store.find_items(kept.item_ids)).keys() if kept.item_ids else None
+        if missing:
+            raise ItemNotFound(f"Item with id '{min(missing)}' not found.")
+
     # Responses.
 
     async def retrieve(self, response_id: str) -> JsonObject:
@@ -278,6 +304,21 @@ class TenantSessions:
         output = session.messages[session.output_index :]
         response["output"] = [self._payloads.item(cast(StoredItem, item)).body for item in output]
         return response
+
+    async def retrieve_or_snapshot(self, response_id: str) -> JsonObject:
+        """
+        A stored response, or one that is pending as it is now.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+        """
+        try:
+            return await self.retrieve(response_id)
+        except ResponseNotFound:
+            pending = await self.pending.find(response_id)
+            if pending is None:
+                return await self.retrieve(response_id)  # it may have ended in between
+            return await self.pending.snapshot(pending)
 
     async def trace(self, response_id: str) -> object:
         """
@@ -298,13 +339,16 @@ class TenantSessions:
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
-        self._cache.drop(self._tenant, response_id)
         if not await self._store.delete_response(response_id, cascade=cascade):
             raise ResponseNotFound(response_id)
+        if cascade:
+            self._cache.drop_all(self._tenant)
+        self._cache.drop(self._tenant, response_id)
 
     async def list_responses(self, wanted: ListRequest) -> ListPage[JsonObject]:
         """
-        Stored responses with their output, in the order in which they were stored. One that goes meanwhile is left out.
+        Stored responses with their output, and background ones that still run as they are now, by their place in lists
+        (see :meth:`LibraryStore.list_responses`). One that goes meanwhile is left out.
 
         Raises:
             ResponseNotFound: The cursor is unknown to this tenant.
@@ -313,7 +357,7 @@ class TenantSessions:
         found = []
         for response_id in page.data:
             with suppress(ResponseNotFound):
-                found.append(await self.retrieve(response_id))
+                found.append(await self.retrieve_or_snapshot(response_id))
         return ListPage(data=tuple(found), has_more=page.has_more)
 
     async def input_items(self, response_id: str, page: PageRequest) -> ListedItems:

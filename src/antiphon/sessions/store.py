@@ -99,7 +99,11 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol)
         ...
 
     async def find_items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
-        """Items of this tenant by id, unknown ones absent. One statement."""
+        """
+        Items of this tenant by id. One statement.
+
+        Unknown ones are absent; so are those of ephemeral responses, since nothing may refer to them.
+        """
         ...
 
     async def commit(self, turn: NewTurn) -> Committed:

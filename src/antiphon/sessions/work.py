@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from antiphon.hub.ids import Family, TenantId
-from antiphon.hub.items import JsonObject
+from antiphon.sessions.kept import Kept
 from antiphon.sessions.records import Claim, Record
 
 __all__ = [
@@ -70,8 +70,8 @@ class Settlement(Record, frozen=True, kw_only=True):
     answer: bytes | None
 
 
-# Makes, of the answer to a request, what settles its key.
-Settle = Callable[[JsonObject], Settlement]
+# Makes, of what a request created, what settles its key.
+Settle = Callable[[Kept], Settlement]
 
 
 class NewPending(Record, frozen=True, kw_only=True):
@@ -82,6 +82,7 @@ class NewPending(Record, frozen=True, kw_only=True):
         background: Whether clients may poll, follow and cancel it as a background response.
         payload: The request with its resolved input, sealed.
         key: The idempotency key that it is begun for; bound to it in the same transaction.
+        model, alias, terms: What a background turn is found by in lists.
     """
 
     response_id: str
@@ -93,6 +94,9 @@ class NewPending(Record, frozen=True, kw_only=True):
     expires_at: int | None = None
     payload: bytes
     key: KeyClaim | None = None
+    model: str = ""
+    alias: str = ""
+    terms: tuple[bytes, ...] = ()
 
 
 class Pending(Record, frozen=True, kw_only=True):
@@ -153,6 +157,8 @@ class PendingStore(Protocol):
     async def open_turn(self, turn: NewPending, *, holder: str, ttl_s: float) -> Claim:
         """
         Write a pending turn (status ``queued``) and bind its idempotency key to it.
+
+        A background turn is in lists from now on, and has the place there that it keeps when it is committed.
 
         Raises:
             StoreConflict: The response id is in use, by a stored or a pending turn.

@@ -40,7 +40,16 @@ from antiphon.sessions.work import Delivery, Pending, Settlement
 from antiphon.stores.library import Doomed
 from antiphon.stores.memory_all_work import drop_expired_keys, renew_claims, take_deliveries, take_over
 from antiphon.stores.memory_library import TenantLibrary
-from antiphon.stores.memory_state import ConversationRecord, Log, Response, State, erase_unreached, forget, problems_of
+from antiphon.stores.memory_state import (
+    ConversationRecord,
+    Log,
+    Response,
+    State,
+    erase_unreached,
+    forget,
+    problems_of,
+    take_insertion_index,
+)
 from antiphon.stores.paging import listed, page_of
 from antiphon.stores.turns import (
     Settled,
@@ -195,15 +204,18 @@ class _Tenant(TenantLibrary):
         )
 
     async def find_items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
+        fleeting = [each for each in self._state.responses.values() if each.turn.ephemeral]
+        places = {(each.log, each.first + index) for each in fleeting for index in range(each.count)}
         found = ((item_id, self._find(item_id)) for item_id in ids)
-        return {item_id: item for item_id, item in found if item is not None}
+        return {its_id: item for its_id, item in found if item and (item.log, item.position) not in places}
 
     async def commit(self, turn: NewTurn) -> Committed:
         self._check_work(turn)
         if turn.response_id in self._state.responses:
             raise id_in_use("response", turn.response_id)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
-        response = self._store(turn, landing, settle_entries(turn.entries, self._find))
+        settled = settle_entries(turn.entries, self._find)
+        response = self._store(turn, landing, settled, insertion_index=self._place_in_lists(turn))
         if turn.lease is not None:
             self._state.conversations[turn.lease.conversation_id].holder = None
         self._finish_work(turn)
@@ -381,8 +393,7 @@ class _Tenant(TenantLibrary):
         else:
             first, epoch = self._append(log, settled), state.logs[log].epoch
         if insertion_index is None:
-            insertion_index = state.next_insertion_index
-            state.next_insertion_index += 1
+            insertion_index = take_insertion_index(state)
         last_created_at = self._last_created_at(turn.conversation_id, before=insertion_index)
         response = Response(
             turn=msgspec.structs.replace(turn, entries=(), lease=None, attach=None, claim=None, deliveries=()),

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from antiphon.hub.errors import ConversationNotFound, PromptNotFound, ResponseNotFound
 from antiphon.hub.ids import LogId
 from antiphon.sessions.library import Filter, ListPage, NewPrompt, StoredPrompt
-from antiphon.sessions.records import Conversation, Head, NewConversation
+from antiphon.sessions.records import Conversation, Head, NewConversation, Status
 from antiphon.sessions.work import Settlement
 from antiphon.stores.library import Doomed, check_fork, check_version, item_not_shown
 from antiphon.stores.memory_state import ConversationRecord, Response, erase_unreached, forget
 from antiphon.stores.memory_tenant_work import TenantWork
+from antiphon.stores.memory_work import PendingRow
 from antiphon.stores.paging import listed
 from antiphon.stores.turns import id_in_use
 
@@ -23,19 +26,44 @@ Key = tuple[int, str]
 """What a list is ordered by."""
 
 
+class _Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list knows of a response, stored or pending."""
+
+    response_id: str
+    insertion_index: int
+    created_at: int
+    status: Status
+    model: str
+    alias: str
+    conversation_id: str | None
+    terms: tuple[bytes, ...]
+
+    @property
+    def place(self) -> Key:
+        return self.insertion_index, self.response_id
+
+    def fits(self, wanted: Filter) -> bool:
+        return (
+            _fits(self.created_at, self.terms, wanted)
+            and wanted.model in (None, self.model, self.alias)
+            and wanted.status in (None, self.status)
+            and wanted.conversation_id in (None, self.conversation_id)
+        )
+
+
 class TenantLibrary(TenantWork):
     """See :class:`~antiphon.sessions.library.LibraryStore`."""
 
     # Lists.
 
     async def list_responses(self, wanted: Filter) -> ListPage[str]:
-        cursor = None if wanted.after is None else self._response(wanted.after)
+        live = (response for response in self._state.responses.values() if not self._has_expired(response))
+        listed_ones = [*map(_listed_response, live), *_listed_pending(self._state.work.pending.values())]
+        cursor = next((each.place for each in listed_ones if each.response_id == wanted.after), None)
         if wanted.after is not None and cursor is None:
             raise ResponseNotFound(wanted.after)
-        live = (response for response in self._state.responses.values() if not self._has_expired(response))
-        fitting = [response for response in live if _fits_response(response, wanted)]
-        page = _page(fitting, wanted, _key_of_response, None if cursor is None else _key_of_response(cursor))
-        return ListPage(data=tuple(response.turn.response_id for response in page.data), has_more=page.has_more)
+        page = _page([each for each in listed_ones if each.fits(wanted)], wanted, lambda each: each.place, cursor)
+        return ListPage(data=tuple(each.response_id for each in page.data), has_more=page.has_more)
 
     async def list_conversations(self, wanted: Filter) -> ListPage[Conversation]:
         cursor = None if wanted.after is None else self._state.conversations.get(wanted.after)
@@ -202,22 +230,39 @@ def _page(fitting: Iterable[T], wanted: Filter, key: Callable[[T], Key], cursor:
     return ListPage(data=tuple(ordered[: wanted.limit]), has_more=len(ordered) > wanted.limit)
 
 
-def _key_of_response(response: Response) -> Key:
-    return response.insertion_index, response.turn.response_id
-
-
 def _key_of_conversation(conversation: ConversationRecord) -> Key:
     return conversation.created_at, conversation.id
 
 
-def _fits_response(response: Response, wanted: Filter) -> bool:
+def _listed_response(response: Response) -> _Listed:
     turn = response.turn
-    return (
-        _fits(response.created_at, turn.terms, wanted)
-        and wanted.model in (None, turn.model, turn.alias)
-        and wanted.status in (None, turn.status)
-        and wanted.conversation_id in (None, turn.conversation_id)
+    return _Listed(
+        response_id=turn.response_id,
+        insertion_index=response.insertion_index,
+        created_at=response.created_at,
+        status=turn.status,
+        model=turn.model,
+        alias=turn.alias,
+        conversation_id=turn.conversation_id,
+        terms=turn.terms,
     )
+
+
+def _listed_pending(rows: Iterable[PendingRow]) -> list[_Listed]:
+    return [
+        _Listed(
+            response_id=row.new.response_id,
+            insertion_index=row.insertion_index,
+            created_at=row.new.created_at,
+            status=row.status,
+            model=row.new.model,
+            alias=row.new.alias,
+            conversation_id=row.new.conversation_id,
+            terms=row.new.terms,
+        )
+        for row in rows
+        if row.insertion_index is not None
+    ]
 
 
 def _fits(created_at: int, terms: Sequence[bytes], wanted: Filter) -> bool:

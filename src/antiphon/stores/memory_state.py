@@ -26,6 +26,7 @@ __all__ = [
     "path_of",
     "problems_of",
     "reached_by",
+    "take_insertion_index",
     "views_of",
 ]
 
@@ -106,6 +107,12 @@ class State(msgspec.Struct):
     prompts: dict[str, list[NewPrompt]] = msgspec.field(default_factory=dict)
     next_insertion_index: int = 1
     work: WorkState = msgspec.field(default_factory=WorkState)
+
+
+def take_insertion_index(state: State) -> int:
+    """The next number of the counter that orders a tenant's turns."""
+    state.next_insertion_index += 1
+    return state.next_insertion_index - 1
 
 
 def forget(state: State, response_id: str) -> None:

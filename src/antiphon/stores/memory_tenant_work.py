@@ -5,6 +5,7 @@ from __future__ import annotations
 from antiphon.sessions.records import Claim, NewTurn
 from antiphon.sessions.work import Delivery, EventGroup, KeyClaim, KeyRecord, NewPending, Pending, Settlement
 from antiphon.stores.memory_access import TenantAccess
+from antiphon.stores.memory_state import take_insertion_index
 from antiphon.stores.memory_work import DeliveryRow, KeyRow, PendingRow
 from antiphon.stores.turns import id_in_use
 from antiphon.stores.work import check_deliveries, claim_lost, claim_until_ms, gap_in_stream, is_own_claim, key_lost
@@ -32,7 +33,12 @@ class TenantWork(TenantAccess):
         if turn.key is not None:
             key = self._held_key(turn.key)
             key.response_id, key.holder = turn.response_id, None
-        row = PendingRow(new=turn, holder=holder, claim_until_ms=claim_until_ms(self._clock(), ttl_s))
+        row = PendingRow(
+            new=turn,
+            holder=holder,
+            claim_until_ms=claim_until_ms(self._clock(), ttl_s),
+            insertion_index=take_insertion_index(self._state) if turn.background else None,
+        )
         self._state.work.pending[turn.response_id] = row
         return Claim(response_id=turn.response_id, holder=holder, epoch=row.epoch)
 
@@ -133,6 +139,19 @@ class TenantWork(TenantAccess):
     def _check_not_pending(self, response_id: str) -> None:
         if response_id in self._state.work.pending:
             raise id_in_use("response", response_id)
+
+    def _place_in_lists(self, turn: NewTurn) -> int | None:
+        """
+        The place in lists that a turn keeps from when it was pending.
+
+        None if a later one of its conversation was stored before it: the last one stored is the newest there.
+        """
+        pending = self._state.work.pending.get(turn.response_id)
+        if pending is None or pending.insertion_index is None:
+            return None
+        stored = (self._state.responses[each] for each in self._state.turns_of.get(turn.conversation_id or "", ()))
+        is_newest = all(each.insertion_index < pending.insertion_index for each in stored)
+        return pending.insertion_index if is_newest else None
 
     def _finish_work(self, turn: NewTurn) -> None:
         """Let a turn that was stored take the place of its pending row, and keep its deliveries."""

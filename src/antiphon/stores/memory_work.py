@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from antiphon.hub.ids import TenantId
@@ -20,6 +22,7 @@ class PendingRow(msgspec.Struct, kw_only=True):
     epoch: int = 1
     attempts: int = 1
     cancel_requested: bool = False
+    insertion_index: int | None = None
     groups: list[EventGroup] = msgspec.field(default_factory=list)
 
     def is_held_by(self, claim: Claim) -> bool:
@@ -32,6 +35,10 @@ class PendingRow(msgspec.Struct, kw_only=True):
         return group.count > 0 and (last is None or group.first == last.first + last.count)
 
     @property
+    def status(self) -> Literal["queued", "in_progress"]:
+        return "in_progress" if self.groups else "queued"
+
+    @property
     def shown(self) -> Pending:
         new = self.new
         return Pending(
@@ -42,7 +49,7 @@ class PendingRow(msgspec.Struct, kw_only=True):
             conversation_id=new.conversation_id,
             previous_response_id=new.previous_response_id,
             expires_at=new.expires_at,
-            status="in_progress" if self.groups else "queued",
+            status=self.status,
             attempts=self.attempts,
             cancel_requested=self.cancel_requested,
             payload=new.payload,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from antiphon.hub.errors import ItemNotFound
 from antiphon.sessions.records import ItemPage, Page, StoredItem
 
-__all__ = ["listed", "page_of"]
+__all__ = ["listed", "not_in_list", "page_of"]
 
 
 def listed(items: Sequence[StoredItem]) -> list[StoredItem]:
@@ -42,5 +42,10 @@ def page_of(items: Sequence[StoredItem], page: Page) -> ItemPage:
 def _place_of(item_id: str, first: dict[str, int]) -> int:
     place = first.get(item_id)
     if place is None:
-        raise ItemNotFound(f"Item with id '{item_id}' not found.", param="after")
+        raise not_in_list(item_id)
     return place
+
+
+def not_in_list(item_id: str) -> ItemNotFound:
+    """The error of a cursor that is not in its list."""
+    return ItemNotFound(f"Item with id '{item_id}' not found.", param="after")

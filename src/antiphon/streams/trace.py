@@ -41,7 +41,7 @@ from antiphon.hub.events import (
 )
 from antiphon.hub.items import JsonObject
 from antiphon.streams.trace_bodies import difference, same
-from antiphon.streams.trace_replay import replay
+from antiphon.streams.trace_replay import event_count, replay
 from antiphon.streams.trace_rules import (
     CODES,
     DELTAS,
@@ -60,7 +60,7 @@ from antiphon.streams.trace_rules import (
 )
 from antiphon.streams.trace_runs import Run, RunText
 
-__all__ = ["TraceRecorder", "replay"]
+__all__ = ["TraceRecorder", "event_count", "replay"]
 
 _CODE_OF: dict[type, int] = {kind: code for code, kind in enumerate(CODES)}
 _NOWHERE: Place = (0, 0, 0)

@@ -30,7 +30,7 @@ from antiphon.streams.trace_rules import (
     text_of,
 )
 
-__all__ = ["replay"]
+__all__ = ["event_count", "replay"]
 
 _KINDS: dict[object, type[Event]] = dict(enumerate(CODES))
 
@@ -66,6 +66,14 @@ def replay(trace: object, response: JsonObject) -> list[Event | OtherEvent]:
     if len(events) != count:
         raise StoreCorrupt(f"A stored trace makes {len(events)} events instead of {count}.")
     return [*events, terminal_event(response)]
+
+
+def event_count(trace: object) -> int:
+    """About how many events :func:`replay` makes of a trace; 0 for one that it refuses."""
+    match trace:
+        case [_, int(count), *_]:
+            return count
+    return 0
 
 
 class _Text:

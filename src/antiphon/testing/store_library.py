@@ -10,6 +10,7 @@ from antiphon.sessions.library import Filter, NewPrompt, StoredPrompt
 from antiphon.sessions.store import TenantStore
 from antiphon.sessions.work import KeyClaim, Settlement
 from antiphon.testing.store_fixture import CheckList, StoreFixture, conversation_id, item, raises, response_id
+from antiphon.testing.store_pending import begin, events
 
 __all__ = ["checks"]
 
@@ -62,6 +63,95 @@ async def list_of_responses_goes_on_where_it_was(s: StoreFixture) -> None:
     await s.commit("g")
     assert await _responses(s, limit=2, after="e") == ["c", "b", "..."]
     assert await _responses(s, limit=2, after="b") == ["a"]
+
+
+@checks
+async def background_turns_are_listed_from_their_beginning(s: StoreFixture) -> None:
+    """A pending background turn stands among the stored ones where it was opened, and stays there when it is stored."""
+    await s.commit("a")
+    b, c = await begin(s, "b"), await begin(s, "c")
+    await s.commit("d")
+    assert await _responses(s) == ["d", "c", "b", "a"]
+    await s.commit("c", claim=c)
+    assert await _responses(s, limit=2) == ["d", "c", "..."]
+    assert await _responses(s, limit=2, after="c") == ["b", "a"]
+    assert await _responses(s, order="asc", limit=2, after="a") == ["b", "c", "..."]
+    await s.commit("b", claim=b)
+    assert await _responses(s, after="c") == ["b", "a"]
+    assert await _responses(s, order="asc") == ["a", "b", "c", "d"]
+
+
+@checks
+async def foreground_turn_is_listed_once_it_is_stored(s: StoreFixture) -> None:
+    """A pending foreground turn is in no list and no cursor; its place is that of its commit."""
+    claim = await begin(s, "a", background=False, terms=(b"red",))
+    await s.commit("b")
+    assert await _responses(s) == ["b"]
+    assert await _responses(s, terms=(b"red",)) == []
+    await raises(ResponseNotFound, _responses(s, after="a"))
+    await s.commit("a", claim=claim)
+    assert await _responses(s) == ["a", "b"]
+
+
+@checks
+async def pending_turns_are_filtered_like_stored_ones(s: StoreFixture) -> None:
+    """A pending turn is found by its status, model, alias, conversation, age and terms, and by nothing else."""
+    await s.create("c")
+    its_id = conversation_id("c")
+    claim = await begin(s, "a", model="m", alias="n", conversation_id=its_id, terms=(b"red", b"blue"))
+    s.clock.advance(10)
+    await begin(s, "b", model="o", alias="n", terms=(b"blue",))
+    now = int(s.clock())
+    for wanted, expected in (
+        ({"status": "queued"}, ["b", "a"]),
+        ({"status": "in_progress"}, []),
+        ({"status": "completed"}, []),
+        ({"model": "m"}, ["a"]),
+        ({"model": "n"}, ["b", "a"]),
+        ({"model": "no"}, []),
+        ({"conversation_id": its_id}, ["a"]),
+        ({"conversation_id": conversation_id("no")}, []),
+        ({"created_from": now}, ["b"]),
+        ({"created_before": now}, ["a"]),
+        ({"terms": (b"blue",)}, ["b", "a"]),
+        ({"terms": (b"blue", b"red")}, ["a"]),
+        ({"terms": (b"green",)}, []),
+        ({"terms": (b"blue",), "after": "b"}, ["a"]),
+    ):
+        assert await _responses(s, **wanted) == expected, wanted
+    await s.acme.append_events(claim, events(0))
+    assert await _responses(s, status="in_progress") == ["a"]
+    assert await _responses(s, status="queued") == ["b"]
+    assert (await s.globex.list_responses(Filter())).data == ()
+    await raises(ResponseNotFound, s.globex.list_responses(Filter(after=response_id("a"))))
+
+
+@checks
+async def turn_that_was_given_up_is_in_no_list(s: StoreFixture) -> None:
+    """A background turn that is dropped, or stored with other terms, is found by its old ones no more."""
+    a, b = await begin(s, "a", terms=(b"red",)), await begin(s, "b", terms=(b"red",))
+    await s.acme.drop_turn(a)
+    await s.commit("b", claim=b, terms=(b"blue",))
+    assert await _responses(s) == ["b"]
+    assert await _responses(s, terms=(b"red",)) == []
+    assert await _responses(s, terms=(b"blue",)) == ["b"]
+
+
+@checks
+async def last_turn_stored_in_a_conversation_is_its_newest(s: StoreFixture) -> None:
+    """A background turn that others of its conversation overtook is listed behind them, as its items are."""
+    await s.create("c")
+    its_id = conversation_id("c")
+    claim = await begin(s, "late", conversation_id=its_id, terms=(b"red",))
+    s.clock.advance(5)
+    await s.converse("c", "early")
+    lease = await s.acme.acquire_lease(its_id, "late", 30)
+    began_at = int(s.clock()) - 5
+    await s.commit("late", claim=claim, lease=lease, conversation_id=its_id, created_at=began_at, terms=(b"red",))
+    assert [each.response_id for each in await s.acme.get_by_conversation_id(its_id)] == ["resp_early", "resp_late"]
+    assert await _responses(s) == ["late", "early"]
+    assert await _responses(s, terms=(b"red",)) == ["late"]
+    assert await s.present("c") == ["early.0", "early.1", "late.0", "late.1"]
 
 
 @checks

@@ -124,7 +124,7 @@ class LibraryMachine(StoreMachine):
         responses = msgspec.structs.replace(
             wanted,
             model=(None, "alias", "model 1")[number % 3],
-            status=(None, "completed")[number % 2],
+            status=(None, "completed", "queued", "in_progress")[number % 4],
             conversation_id=self._some(self.conversations, number) if number % 5 == 0 else None,
             after=self._some(self.responses, number) if continues else None,
         )
@@ -139,7 +139,9 @@ class LibraryMachine(StoreMachine):
     @rule(tenant=tenants, prompt_id=st.sampled_from(_PROMPTS), number=numbers)
     def add_or_delete_prompt(self, tenant: str, prompt_id: str, number: int) -> None:
         """Add a version to a prompt, or forget it."""
-        prompt = NewPrompt(id=prompt_id, created_at=int(self.clock()), payload=f"prompt {number}".encode())
+        version = (None, 1, 2, 3)[number % 4]
+        now = int(self.clock())
+        prompt = NewPrompt(id=prompt_id, version=version, created_at=now, payload=f"prompt {number}".encode())
         if number % 4:
             self.both(tenant, lambda store, _: store.add_prompt(prompt))
         else:

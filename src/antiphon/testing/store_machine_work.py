@@ -59,6 +59,10 @@ class WorkMachine(StoreMachine):
             created_at=int(self.clock()) - number % 5,
             payload=b"request",
             key=self._some(self.key_claims, number) if has_key else None,
+            conversation_id=self._some(self.conversations, number) if number % 4 else None,
+            model=f"model {number % 2}",
+            alias="alias",
+            terms=(b"red", b"green", b"blue")[number % 4 :],
         )
         done = self.both(tenant, lambda store, _: store.open_turn(turn, holder=holder, ttl_s=ttl_s))
         if not isinstance(done[0], type):

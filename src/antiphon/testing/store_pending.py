@@ -483,6 +483,16 @@ async def ephemeral_response_says_so(s: StoreFixture) -> None:
 
 
 @checks
+async def items_of_an_ephemeral_response_are_not_found(s: StoreFixture) -> None:
+    """Nothing can refer to an item that will be gone soon; what stands around it is found as ever."""
+    first = await s.commit("a")
+    await s.commit("fleeting", first.head, ephemeral=True)
+    await s.commit("aside", first.head, ephemeral=True, aside=True)
+    ids = [item_id(name, index) for name in ("a", "fleeting", "aside") for index in (0, 1)]
+    assert await s.left(*ids) == set(ids[:2])
+
+
+@checks
 async def secret_is_made_once(s: StoreFixture) -> None:
     """A tenant's secret is 32 bytes, the same for all who ask, for ever, and no other tenant's."""
     asked = await asyncio.gather(*(s.acme.secret() for _ in range(5)))

@@ -21,6 +21,7 @@ from antiphon.testing.store_forks import checks as fork_checks
 from antiphon.testing.store_keys import checks as key_checks
 from antiphon.testing.store_leases import checks as lease_checks
 from antiphon.testing.store_library import checks as library_checks
+from antiphon.testing.store_pages import checks as page_checks
 from antiphon.testing.store_pending import checks as pending_checks
 from antiphon.testing.store_sessions import checks as session_checks
 from antiphon.testing.store_turns import checks as turn_checks
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *turn_checks.checks,
     *session_checks.checks,
     *conversation_checks.checks,
+    *page_checks.checks,
     *lease_checks.checks,
     *erasing_checks.checks,
     *fork_checks.checks,

@@ -15,13 +15,14 @@ from antiphon.formats.responses.parameters import (
     decode_cascade,
     decode_conversation_list,
     decode_delivery_list,
+    decode_page,
     decode_prompt_list,
     decode_prompt_version,
     decode_response_list,
+    decode_retrieval,
     decode_shown,
 )
 from antiphon.formats.responses.published import published_schemas
-from antiphon.formats.responses.query import decode_include, decode_page, decode_retrieval
 from antiphon.formats.responses.request import FIELDS, decode
 from antiphon.formats.responses.state import decode_conversation, decode_items, decode_metadata, show_item
 from antiphon.formats.responses.stream import ResponsesStreamEncoder
@@ -96,9 +97,6 @@ class ResponsesFormat:
 
     def decode_page(self, query: Mapping[str, Sequence[str]]) -> PageRequest:
         return decode_page(query)
-
-    def decode_include(self, query: Mapping[str, Sequence[str]]) -> frozenset[str]:
-        return decode_include(query)
 
     def decode_retrieval(self, query: Mapping[str, Sequence[str]]) -> RetrievalRequest:
         return decode_retrieval(query)

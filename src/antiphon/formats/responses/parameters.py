@@ -11,25 +11,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from antiphon.formats.responses.flaw import Flaw, invalid_type, invalid_value, nearest, unknown
-from antiphon.formats.responses.query import PAGE
-from antiphon.formats.responses.request import FIELDS, METADATA
+from antiphon.formats.responses.request import FIELDS, INCLUDE, METADATA
 from antiphon.formats.responses.schema import ABSENT, Arr, Bool, Enum, Field, Int, Schema, Str, StrMap
+from antiphon.hub.errors import UnsupportedParameter
+from antiphon.hub.format import PageRequest, RetrievalRequest
 from antiphon.hub.library import CursorPage, ListRequest
 
 __all__ = [
     "CONVERSATION_LIST",
     "DELETION",
     "DELIVERY_LIST",
+    "PAGE",
     "PROMPT_LIST",
     "PROMPT_VERSION",
     "RESPONSE_LIST",
+    "RETRIEVAL",
     "SHOWN",
     "decode_cascade",
     "decode_conversation_list",
     "decode_delivery_list",
+    "decode_page",
     "decode_prompt_list",
     "decode_prompt_version",
     "decode_response_list",
+    "decode_retrieval",
     "decode_shown",
 ]
 
@@ -39,6 +44,18 @@ _TIME = Int(minimum=0, maximum=2**53)
 _STATUS = Enum(("queued", "in_progress", "completed", "incomplete", "failed", "cancelled"))
 
 # The parameters of each kind of query, as they are published.
+PAGE: Mapping[str, Field] = {
+    "limit": Field(schema=Int(minimum=1, maximum=100), default=20),
+    "order": Field(schema=Enum(("asc", "desc")), default="desc"),
+    "after": Field(schema=Str()),
+    "include": Field(schema=INCLUDE),
+}
+RETRIEVAL: Mapping[str, Field] = {
+    "include": PAGE["include"],
+    "stream": Field(schema=Bool(), default=False),
+    "starting_after": Field(schema=Int(minimum=0)),
+    "include_obfuscation": Field(schema=Bool(), default=False),
+}
 CONVERSATION_LIST: Mapping[str, Field] = {
     **{name: PAGE[name] for name in ("limit", "order", "after")},
     "metadata": Field(schema=METADATA, default={}),
@@ -59,6 +76,30 @@ DELIVERY_LIST: Mapping[str, Field] = PROMPT_LIST
 PROMPT_VERSION: Mapping[str, Field] = {"version": FIELDS["prompt"].schema.fields["version"]}  # type: ignore[attr-defined]
 
 
+def decode_page(query: Query) -> PageRequest:
+    """
+    Read the query of a list of items.
+
+    Raises:
+        InvalidRequest: Names the first parameter that is wrong or unknown.
+    """
+    return PageRequest(**_with_includes(_read(query, PAGE)))
+
+
+def decode_retrieval(query: Query) -> RetrievalRequest:
+    """
+    Read the query of ``GET /v1/responses/{id}``.
+
+    Raises:
+        InvalidRequest: Names the first parameter that is wrong or unknown, or that needs ``stream=true``.
+    """
+    wanted = RetrievalRequest(**_with_includes(_read(query, RETRIEVAL)))
+    for name in ("starting_after", "include_obfuscation"):
+        if name in query and not wanted.stream:
+            raise UnsupportedParameter(f"Unsupported parameter: '{name}' needs 'stream=true'.", param=name)
+    return wanted
+
+
 def decode_response_list(query: Query) -> ListRequest:
     """
     Read the query of ``GET /v1/responses``.
@@ -66,8 +107,7 @@ def decode_response_list(query: Query) -> ListRequest:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    read = _read(query, RESPONSE_LIST)
-    return ListRequest(**{**read, "include": frozenset(read.get("include", ()))})
+    return ListRequest(**_with_includes(_read(query, RESPONSE_LIST)))
 
 
 def decode_conversation_list(query: Query) -> ListRequest:
@@ -142,6 +182,10 @@ def _read(query: Query, fields: Mapping[str, Field]) -> dict[str, Any]:
     return read
 
 
+def _with_includes(read: Mapping[str, Any]) -> dict[str, Any]:
+    return {**read, "include": frozenset(read.get("include", ()))}
+
+
 _NAME = re.compile(r"([a-z_]+)(?:\[(.*)\])?", re.DOTALL)
 
 
@@ -152,6 +196,8 @@ def _gathered(query: Query, fields: Mapping[str, Field]) -> dict[str, Any]:
         match = _NAME.fullmatch(name)
         base, key = match.groups() if match else (name, None)
         schema = fields[base].schema if base in fields else None
+        if not values:
+            continue
         if schema is not None and isinstance(schema, Arr) and not key:
             written.setdefault(base, []).extend(values)
         elif isinstance(schema, StrMap):
@@ -198,6 +244,6 @@ def _whole(text: str) -> int:
 
 
 def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
+    if text.lower() not in ("true", "false"):
         raise invalid_value(text, ("true", "false"))
-    return text == "true"
+    return text.lower() == "true"  # some programs write their language's `True`

@@ -22,12 +22,13 @@ from antiphon.formats.responses.parameters import (
     CONVERSATION_LIST,
     DELETION,
     DELIVERY_LIST,
+    PAGE,
     PROMPT_LIST,
     PROMPT_VERSION,
     RESPONSE_LIST,
+    RETRIEVAL,
     SHOWN,
 )
-from antiphon.formats.responses.query import PAGE, RETRIEVAL
 from antiphon.formats.responses.request import FIELDS, INCLUDE, METADATA, REFUSED, STATE
 from antiphon.formats.responses.schema import Arr, ByType, Field, Obj, Schema, Tagged
 from antiphon.formats.responses.state import ADDITION, CONVERSATION, UPDATE

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import JsonObject, has_type
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.openai_chat.quirks import Quirks
 
@@ -107,9 +107,9 @@ def tools_of(call: ModelCall) -> Sequence[JsonObject]:
 
     A chat request has one list of tools for all of its messages, so what an item adds is there from the start.
     """
-    added = [tool for item in call.items if item.type == "additional_tools" for tool in item.body["tools"]]
-    if not added:
+    if not has_type(call.items, "additional_tools"):
         return call.request.tools
+    added = [tool for item in call.items if item.type == "additional_tools" for tool in item.body["tools"]]
     tools = [*call.request.tools, *added]
     return tuple({(tool["type"], tool.get("name", place)): tool for place, tool in enumerate(tools)}.values())
 

@@ -120,8 +120,10 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
     (
         "tenant {} has handed out an insertion index that its counter has not reached",
         """
-        SELECT DISTINCT r.tenant FROM responses r LEFT JOIN tenants t USING (tenant)
-        WHERE t.tenant IS NULL OR r.insertion_index >= t.next_insertion_index
+        SELECT DISTINCT r.tenant FROM (
+            SELECT tenant, insertion_index FROM responses UNION ALL SELECT tenant, insertion_index FROM pending
+        ) r LEFT JOIN tenants t USING (tenant)
+        WHERE r.insertion_index IS NOT NULL AND (t.tenant IS NULL OR r.insertion_index >= t.next_insertion_index)
         """,
     ),
     (

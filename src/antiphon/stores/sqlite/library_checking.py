@@ -86,7 +86,8 @@ LIBRARY_CHECKS: Final[tuple[tuple[str, str], ...]] = (
         SELECT DISTINCT m.object_id FROM metadata_index m
         LEFT JOIN responses r ON m.kind = 'response' AND r.tenant = m.tenant AND r.id = m.object_id
         LEFT JOIN conversations c ON m.kind = 'conversation' AND c.tenant = m.tenant AND c.id = m.object_id
-        WHERE m.ordinal IS NOT coalesce(r.insertion_index, c.created_at)
+        LEFT JOIN pending p ON m.kind = 'response' AND p.tenant = m.tenant AND p.response_id = m.object_id
+        WHERE m.ordinal IS NOT coalesce(r.insertion_index, p.insertion_index, c.created_at)
         """,
     ),
     (

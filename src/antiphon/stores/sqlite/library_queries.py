@@ -34,13 +34,19 @@ _HAS_TERMS: Final = """
 """
 
 _RESPONSES: Final = """
-SELECT listed.ordinal, listed.id, EXISTS (
+SELECT listed.ordinal, listed.id, (EXISTS (
   SELECT 1 FROM responses r
   WHERE r.tenant = ?1 AND r.id = listed.id AND (r.expires_at IS NULL OR r.expires_at > ?12)
     AND (?7 IS NULL OR r.created_at >= ?7) AND (?8 IS NULL OR r.created_at < ?8)
     AND (?9 IS NULL OR r.status = ?9) AND (?10 IS NULL OR r.model = ?10 OR r.alias = ?10)
     AND (?11 IS NULL OR r.conversation_id = ?11)
-)
+) OR EXISTS (
+  SELECT 1 FROM pending p
+  WHERE p.tenant = ?1 AND p.response_id = listed.id AND p.insertion_index IS NOT NULL
+    AND (?7 IS NULL OR p.created_at >= ?7) AND (?8 IS NULL OR p.created_at < ?8)
+    AND (?9 IS NULL OR p.status = ?9) AND (?10 IS NULL OR p.model = ?10 OR p.alias = ?10)
+    AND (?11 IS NULL OR p.conversation_id = ?11)
+))
 """
 
 _CONVERSATIONS: Final = """
@@ -51,7 +57,10 @@ _BY_INDEX: Final = """
 FROM (
     SELECT r.insertion_index AS ordinal, r.id AS id, 'response' AS kind
     FROM responses r WHERE r.tenant = ?1 AND r.insertion_index {after} ?2
-    ORDER BY r.insertion_index {order} LIMIT ?4
+    UNION ALL
+    SELECT p.insertion_index, p.response_id, 'response'
+    FROM pending p WHERE p.tenant = ?1 AND p.insertion_index {after} ?2
+    ORDER BY ordinal {order} LIMIT ?4
 ) AS listed
 ORDER BY listed.ordinal {order}
 """
@@ -61,7 +70,10 @@ _BY_CONVERSATION: Final = """
 FROM (
     SELECT r.insertion_index AS ordinal, r.id AS id, 'response' AS kind
     FROM responses r WHERE r.tenant = ?1 AND r.conversation_id = ?11 AND +r.insertion_index {after} ?2
-    ORDER BY +r.insertion_index {order} LIMIT ?4
+    UNION ALL
+    SELECT p.insertion_index, p.response_id, 'response'
+    FROM pending p WHERE p.tenant = ?1 AND p.conversation_id = ?11 AND p.insertion_index {after} ?2
+    ORDER BY ordinal {order} LIMIT ?4
 ) AS listed
 ORDER BY listed.ordinal {order}
 """
@@ -102,6 +114,9 @@ LIST_CONVERSATIONS_BY_TERM_UP: Final = _CONVERSATIONS + _HAS_TERMS + _BY_TERM.fo
 READ_PLACE_OF_RESPONSE: Final = """
 SELECT r.insertion_index, r.id FROM responses r
 WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
+UNION ALL
+SELECT p.insertion_index, p.response_id FROM pending p
+WHERE p.tenant = ?1 AND p.response_id = ?2 AND p.insertion_index IS NOT NULL
 """
 
 READ_PLACE_OF_CONVERSATION: Final = "SELECT c.created_at, c.id FROM conversations c WHERE c.tenant = ?1 AND c.id = ?2"

@@ -18,6 +18,7 @@ ALTER TABLE responses ADD COLUMN ephemeral INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE responses ADD COLUMN trace BLOB NOT NULL DEFAULT x'';
 CREATE INDEX removals_from_above ON removals (tenant, item_log, position) WHERE viewing_log <> item_log;
 CREATE INDEX responses_by_index ON responses (tenant, insertion_index);
+CREATE INDEX responses_ephemeral ON responses (tenant, log) WHERE ephemeral = 1;
 CREATE INDEX conversations_by_age ON conversations (tenant, created_at, id);
 CREATE TABLE metadata_index (
     tenant TEXT NOT NULL,
@@ -54,8 +55,12 @@ CREATE TABLE pending (
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER,
     key BLOB,
+    insertion_index INTEGER,
+    model TEXT NOT NULL,
+    alias TEXT NOT NULL,
     PRIMARY KEY (tenant, response_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_by_index ON pending (tenant, insertion_index) WHERE insertion_index IS NOT NULL;
 CREATE INDEX pending_by_holder ON pending (holder);
 CREATE INDEX pending_by_claim ON pending (claim_until_ms);
 CREATE TABLE pending_requests (

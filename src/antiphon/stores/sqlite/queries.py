@@ -52,6 +52,11 @@ SELECT i.log, i.position, i.id, i.type, i.payload, i.left_out, NULL FROM items i
 FIND_ITEMS: Final = """
 SELECT i.log, i.position, i.id, i.type, i.payload, i.left_out, NULL
 FROM json_each(?2) CROSS JOIN items i ON i.tenant = ?1 AND i.id = json_each.value
+WHERE NOT EXISTS (
+    SELECT 1 FROM responses r
+    WHERE r.tenant = ?1 AND r.log = i.log AND r.ephemeral = 1
+      AND i.position BETWEEN r.first_position AND r.last_position
+)
 """
 
 # A view in one statement: its head (kind 0), what is hidden in it (kind 1), its items (kind 2), in segments from the
@@ -65,15 +70,15 @@ path (log, low, high, epoch, base_log, base_epoch) AS MATERIALIZED (
     FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.base_log
 )
 SELECT 0, start.log, start.position, start.epoch, start.family, start.status, start.conversation_id,
-       start.last_created_at, start.output_position, start.ephemeral
+       start.last_created_at, start.ephemeral
 FROM start
 UNION ALL
-SELECT 1, v.item_log, v.position, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT 1, v.item_log, v.position, NULL, NULL, NULL, NULL, NULL, NULL
 FROM path CROSS JOIN removals v ON v.tenant = ?1 AND v.viewing_log = path.log AND v.epoch <= path.epoch
 WHERE path.epoch > 0
 UNION ALL
 SELECT 2, i.log, i.position, coalesce(i.id, t.id), coalesce(i.type, t.type), coalesce(i.payload, t.payload),
-       i.left_out, i.ref_log, NULL, NULL
+       i.left_out, i.ref_log, NULL
 FROM path
 CROSS JOIN items i ON i.tenant = ?1 AND i.log = path.log AND i.position BETWEEN path.low AND path.high
 LEFT JOIN items t ON t.tenant = ?1 AND t.log = i.ref_log AND t.position = i.ref_position
@@ -81,9 +86,9 @@ LEFT JOIN items t ON t.tenant = ?1 AND t.log = i.ref_log AND t.position = i.ref_
 
 _START_AFTER: Final = """
 WITH RECURSIVE
-start (log, position, epoch, family, status, conversation_id, output_position, ephemeral, last_created_at)
+start (log, position, epoch, family, status, conversation_id, ephemeral, last_created_at)
 AS MATERIALIZED (
-    SELECT r.log, r.last_position, r.epoch, l.family, r.status, r.conversation_id, r.output_position, r.ephemeral,
+    SELECT r.log, r.last_position, r.epoch, l.family, r.status, r.conversation_id, r.ephemeral,
     coalesce((
         SELECT n.created_at FROM responses n
         WHERE n.tenant = ?1 AND n.conversation_id = r.conversation_id AND (n.expires_at IS NULL OR n.expires_at > ?3)
@@ -96,9 +101,9 @@ AS MATERIALIZED (
 
 _START_OF: Final = """
 WITH RECURSIVE
-start (log, position, epoch, family, status, conversation_id, output_position, ephemeral, last_created_at)
+start (log, position, epoch, family, status, conversation_id, ephemeral, last_created_at)
 AS MATERIALIZED (
-    SELECT c.log, l.length - 1, l.epoch, l.family, 'completed', c.id, l.length, 0,
+    SELECT c.log, l.length - 1, l.epoch, l.family, 'completed', c.id, 0,
     coalesce((
         SELECT n.created_at FROM responses n
         WHERE n.tenant = ?1 AND n.conversation_id = c.id AND (n.expires_at IS NULL OR n.expires_at > ?3)
@@ -113,11 +118,67 @@ READ_HISTORY_AFTER: Final = _START_AFTER + _VIEW
 
 READ_HISTORY_OF: Final = _START_OF + _VIEW
 
+# Where the input of a turn ends, as a head; and how many of its own items are missing.
+READ_INPUT_END: Final = """
+SELECT r.log, r.output_position - 1, r.epoch, r.last_position - r.first_position + 1 - (
+    SELECT count(*) FROM items i
+    WHERE i.tenant = ?1 AND i.log = r.log AND i.position BETWEEN r.first_position AND r.last_position
+)
+FROM responses r WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
+"""
+
+# The positions ?3 to ?4 of a view from (log ?2, position ?5, epoch ?6): its path, as far down as they reach.
+_PATH_TO_WINDOW: Final = """
+WITH RECURSIVE
+path (log, low, high, epoch, base_log, base_epoch) AS MATERIALIZED (
+    SELECT l.log, l.base_position + 1, ?5, ?6, l.base_log, l.base_epoch
+    FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
+    UNION ALL
+    SELECT l.log, l.base_position + 1, min(path.low - 1, path.high), path.base_epoch, l.base_log, l.base_epoch
+    FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.base_log
+    WHERE path.low > ?3
+)
+"""
+
+READ_WINDOW: Final = (
+    _PATH_TO_WINDOW
+    + """
+SELECT i.log, i.position, coalesce(i.id, t.id), coalesce(i.type, t.type), coalesce(i.payload, t.payload), i.left_out,
+       i.ref_log
+FROM path
+CROSS JOIN items i
+ON i.tenant = ?1 AND i.log = path.log AND i.position BETWEEN max(path.low, ?3) AND min(path.high, ?4)
+LEFT JOIN items t ON t.tenant = ?1 AND t.log = i.ref_log AND t.position = i.ref_position
+"""
+)
+
+FIND_HIDDEN_IN_WINDOW: Final = (
+    _PATH_TO_WINDOW
+    + """
+SELECT v.item_log, v.position
+FROM path CROSS JOIN removals v
+ON v.tenant = ?1 AND v.viewing_log = path.log AND v.epoch <= path.epoch AND v.position BETWEEN ?3 AND ?4
+WHERE path.epoch > 0
+"""
+)
+
 # The logs that log ?2 stands on, itself first: how far its present end looks into each, and the epoch that it sees.
 _PATH_OF_LOG: Final = """
 WITH RECURSIVE
 path (log, high, epoch) AS MATERIALIZED (
     SELECT l.log, l.length - 1, l.epoch FROM logs l WHERE l.tenant = ?1 AND l.log = ?2
+    UNION ALL
+    SELECT l.base_log, min(l.base_position, path.high), l.base_epoch
+    FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.log
+    WHERE l.base_log IS NOT NULL
+)
+"""
+
+# The same for a view from (log ?2, position ?4, epoch ?5).
+_PATH_OF_HEAD: Final = """
+WITH RECURSIVE
+path (log, high, epoch) AS MATERIALIZED (
+    SELECT ?2, ?4, ?5
     UNION ALL
     SELECT l.base_log, min(l.base_position, path.high), l.base_epoch
     FROM path CROSS JOIN logs l ON l.tenant = ?1 AND l.log = path.log
@@ -158,6 +219,9 @@ NOT EXISTS (
 
 # Where the item ?3 shows in a log's present view, as itself and through references to it: (log, position).
 FIND_PRESENT: Final = _PATH_OF_LOG + _PLACES_ON_PATH + _NOT_HIDDEN_ON_PATH + "ORDER BY shown.position"
+
+# Where the item ?3 shows in a view from (log ?2, position ?4, epoch ?5), likewise.
+FIND_SHOWN: Final = _PATH_OF_HEAD + _PLACES_ON_PATH + _NOT_HIDDEN_ON_PATH + "ORDER BY shown.position"
 
 # What a log's present view shows after position ?3: (log, position), and whether it is left out.
 FIND_PRESENT_AFTER: Final = _PATH_OF_LOG + _ITEMS_ON_PATH_AFTER + _NOT_HIDDEN_ON_PATH
@@ -220,6 +284,10 @@ SELECT n.created_at FROM responses n
 WHERE n.tenant = ?1 AND n.conversation_id = ?2 AND +n.insertion_index < ?3
   AND (n.expires_at IS NULL OR n.expires_at > ?4)
 ORDER BY n.created_at DESC LIMIT 1
+"""
+
+FIND_TURN_BEHIND: Final = """
+SELECT 1 FROM responses n WHERE n.tenant = ?1 AND n.conversation_id = ?2 AND +n.insertion_index > ?3 LIMIT 1
 """
 
 # Writing turns.

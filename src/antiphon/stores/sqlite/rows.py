@@ -16,6 +16,7 @@ __all__ = [
     "Row",
     "conversation_of",
     "dangling",
+    "input_end_of",
     "item_of",
     "prompt_of",
     "response_head_of",
@@ -63,7 +64,7 @@ def session_of(row: Row, own: Sequence[StoredItem]) -> StoredSession:
     """
     first_position, output_position, last_position = row[21], row[22], row[19]
     if row[17] is None or len(own) != last_position + 1 - first_position:
-        raise StoreCorrupt(f"The stored turn '{row[0]}' is not whole. Run the store's check.")
+        raise _not_whole(row[0])
     return StoredSession(
         response_id=row[0],
         conversation_id=row[1],
@@ -103,6 +104,19 @@ def response_head_of(response_id: str, row: Row) -> ResponseHead:
     )
 
 
+def input_end_of(response_id: str, row: Row) -> Head:
+    """
+    Where a turn's input ends, from the columns of ``READ_INPUT_END``.
+
+    Raises:
+        StoreCorrupt: The turn is not whole.
+    """
+    log, position, epoch, missing = row
+    if missing:
+        raise _not_whole(response_id)
+    return Head(log=log, position=position, epoch=epoch)
+
+
 def conversation_of(row: Row) -> Conversation:
     """A conversation from the columns of ``READ_CONVERSATION``."""
     conversation_id, family, created_at, payload, log, length, epoch = row[:7]
@@ -127,6 +141,10 @@ def usage_columns(usage: Usage | None) -> tuple[int | None, ...]:
         usage.output_tokens,
         usage.reasoning_tokens,
     )
+
+
+def _not_whole(response_id: str) -> StoreCorrupt:
+    return StoreCorrupt(f"The stored turn '{response_id}' is not whole. Run the store's check.")
 
 
 def _usage_of(columns: Sequence[Any]) -> Usage | None:

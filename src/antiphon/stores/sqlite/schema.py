@@ -118,6 +118,7 @@ CREATE INDEX responses_by_log ON responses (tenant, log, last_position);
 CREATE INDEX responses_by_conversation ON responses (tenant, conversation_id, created_at, insertion_index)
     WHERE conversation_id IS NOT NULL;
 CREATE INDEX responses_by_index ON responses (tenant, insertion_index);
+CREATE INDEX responses_ephemeral ON responses (tenant, log) WHERE ephemeral = 1;
 -- Without a tenant in front, like others below that are named by time or by holder: the sweeper, and whoever carries
 -- out pending work, go through all tenants.
 CREATE INDEX responses_by_expiry ON responses (expires_at) WHERE expires_at IS NOT NULL;
@@ -161,6 +162,7 @@ CREATE INDEX prompts_by_age ON prompts (tenant, created_at, id) WHERE version = 
 -- Turns that were begun and are not yet stored. The row changes with every renewal and every group of events, so it is
 -- short; the request, which may be long and never changes, stands beside it. epoch fences, and grows by one whenever
 -- the turn changes hands; attempts only if somebody had begun to work on it, as a turn that waits has lost nothing.
+-- Background turns are in lists, and have their place there (insertion_index) from the start.
 CREATE TABLE pending (
     tenant TEXT NOT NULL,
     response_id TEXT NOT NULL,
@@ -178,8 +180,12 @@ CREATE TABLE pending (
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER,
     key BLOB,
+    insertion_index INTEGER,
+    model TEXT NOT NULL,
+    alias TEXT NOT NULL,
     PRIMARY KEY (tenant, response_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_by_index ON pending (tenant, insertion_index) WHERE insertion_index IS NOT NULL;
 CREATE INDEX pending_by_holder ON pending (holder);
 CREATE INDEX pending_by_claim ON pending (claim_until_ms);
 

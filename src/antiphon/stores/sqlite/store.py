@@ -65,6 +65,7 @@ class SQLiteSessionStore:
         schema: Schema = CURRENT,
     ) -> None:
         self._path = Path(path).absolute()  # the process may go to another directory
+        self._path_text = str(self._path)
         self._clock = clock
         self._random_bytes = random_bytes
         self._busy_timeout_ms = int(busy_timeout_s * 1000)
@@ -121,7 +122,7 @@ class SQLiteSessionStore:
     def _open_connections(self) -> Connections:
         if self._connections is None:
             raise StoreUnavailable("The session store is not open.")
-        if _identity_of(self._path) != self._identity:
+        if _identity_of(self._path_text) != self._identity:
             # What is written now would be gone with the process, and nobody else could read it.
             raise StoreUnavailable("The store's file was deleted or replaced while it was open. Restart the gateway.")
         return self._connections
@@ -152,7 +153,7 @@ class SQLiteSessionStore:
         except BaseException:
             write_connection.close()
             raise
-        self._identity = _identity_of(self._path)
+        self._identity = _identity_of(self._path_text)
         checkpointer = Checkpointer(self._connect())
         write_connection.set_wal_hook(checkpointer.on_commit)
         self._checkpointer = checkpointer
@@ -192,7 +193,7 @@ class SQLiteSessionStore:
         return True
 
 
-def _identity_of(path: Path) -> tuple[int, int] | None:
+def _identity_of(path: str) -> tuple[int, int] | None:
     """Which file it is, whatever its name; None if there is none. A microsecond on a local disk."""
     try:
         found = os.stat(path)  # noqa: PTH116 - Path.stat takes twice as long, and every operation asks

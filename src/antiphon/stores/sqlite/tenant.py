@@ -24,11 +24,19 @@ from antiphon.sessions.records import (
     StoredSession,
 )
 from antiphon.sessions.work import Settlement
-from antiphon.stores.paging import listed, page_of
 from antiphon.stores.sqlite import queries
-from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, response_head_of, rows_of, session_of
+from antiphon.stores.sqlite.pages import read_page
+from antiphon.stores.sqlite.rows import (
+    Row,
+    conversation_of,
+    input_end_of,
+    item_of,
+    response_head_of,
+    rows_of,
+    session_of,
+)
 from antiphon.stores.sqlite.tenant_library import TenantLibrary
-from antiphon.stores.sqlite.views import View, read_view
+from antiphon.stores.sqlite.views import read_view
 
 __all__ = ["SQLiteTenantStore"]
 
@@ -69,12 +77,10 @@ class SQLiteTenantStore(TenantLibrary):
         return None if row is None else response_head_of(response_id, row)
 
     async def read_history_after(self, response_id: str) -> History | None:
-        view = await self._view(queries.READ_HISTORY_AFTER, response_id)
-        return None if view is None else view.history
+        return await self._view(queries.READ_HISTORY_AFTER, response_id)
 
     async def read_history_of(self, conversation_id: str) -> History | None:
-        view = await self._view(queries.READ_HISTORY_OF, conversation_id)
-        return None if view is None else view.history
+        return await self._view(queries.READ_HISTORY_OF, conversation_id)
 
     async def find_items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
         with self._connections().readers.connection() as connection:
@@ -90,8 +96,11 @@ class SQLiteTenantStore(TenantLibrary):
         return await self._write(lambda writing: writing.delete_response(response_id))
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
-        view = await self._view(queries.READ_HISTORY_AFTER, response_id)
-        return None if view is None else page_of(listed(view.history.items[: view.output_position]), page)
+        with self._connections().readers.snapshot() as connection:
+            rows = rows_of(connection, queries.READ_INPUT_END, self._tenant, response_id, int(self._clock()))
+            if not rows:
+                return None
+            return await read_page(connection, self._tenant, input_end_of(response_id, rows[0]), page)
 
     # Conversations.
 
@@ -115,8 +124,9 @@ class SQLiteTenantStore(TenantLibrary):
         return await self._write(lambda writing: writing.delete_conversation(conversation_id))
 
     async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
-        view = await self._view(queries.READ_HISTORY_OF, conversation_id)
-        return None if view is None else page_of(listed(view.history.items), page)
+        with self._connections().readers.snapshot() as connection:
+            rows = rows_of(connection, queries.READ_CONVERSATION, self._tenant, conversation_id)
+            return await read_page(connection, self._tenant, conversation_of(rows[0]).head, page) if rows else None
 
     async def read_conversation_item(self, conversation_id: str, item_id: str) -> StoredItem | None:
         with self._connections().readers.snapshot() as connection:
@@ -148,7 +158,7 @@ class SQLiteTenantStore(TenantLibrary):
 
     # How.
 
-    async def _view(self, statement: str, object_id: str) -> View | None:
+    async def _view(self, statement: str, object_id: str) -> History | None:
         with self._connections().readers.connection() as connection:
             return await read_view(connection, statement, (self._tenant, object_id, int(self._clock())))
 

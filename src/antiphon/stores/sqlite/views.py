@@ -12,7 +12,7 @@ from antiphon.hub.errors import StoreCorrupt
 from antiphon.sessions.records import Head, History, StoredItem
 from antiphon.stores.sqlite.rows import Row, dangling
 
-__all__ = ["View", "read_view"]
+__all__ = ["read_view"]
 
 # Rows between two looks at the event loop: under a millisecond of work.
 _SLICE = 256
@@ -20,14 +20,7 @@ _SLICE = 256
 _HEAD, _REMOVAL = 0, 1
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """A history, and where the output of its last turn begins (its length, for a conversation)."""
-
-    history: History
-    output_position: int
-
-
-async def read_view(connection: apsw.Connection, statement: str, parameters: tuple[object, ...]) -> View | None:
+async def read_view(connection: apsw.Connection, statement: str, parameters: tuple[object, ...]) -> History | None:
     """
     Run ``READ_HISTORY_AFTER`` or ``READ_HISTORY_OF``.
 
@@ -62,7 +55,7 @@ class _Reading:
     def feed(self, block: list[Row]) -> None:
         add = self._items.append
         for row in block:
-            kind, log, position, item_id, item_type, payload, left_out, ref_log, _, _ = row
+            kind, log, position, item_id, item_type, payload, left_out, ref_log, _ = row
             if kind == _HEAD:
                 self._head = row[1:]
             elif kind == _REMOVAL:
@@ -81,17 +74,17 @@ class _Reading:
                     )
                 )
 
-    def finish(self) -> View | None:
+    def finish(self) -> History | None:
         if self._head is None:
             return None
-        log, position, epoch, family, status, conversation_id, last_created_at, output_position, ephemeral = self._head
+        log, position, epoch, family, status, conversation_id, last_created_at, ephemeral = self._head
         items = sorted(self._items, key=lambda item: item.position)
         if family is None or [item.position for item in items] != list(range(position + 1)):
             raise StoreCorrupt(
                 f"The history up to position {position} of log {log} has a gap: {len(items)} of {position + 1} items "
                 "are there. Run the store's check, and restore a backup if it reports problems."
             )
-        history = History(
+        return History(
             head=Head(log=log, position=position, epoch=epoch),
             family=family,
             status=status,
@@ -100,7 +93,6 @@ class _Reading:
             last_created_at=last_created_at,
             ephemeral=ephemeral == 1,
         )
-        return View(history=history, output_position=output_position)
 
     def _marked(self, item: StoredItem) -> StoredItem:
         if (item.log, item.position) not in self._hidden:

@@ -13,6 +13,17 @@ WORK_CHECKS: Final[tuple[tuple[str, str], ...]] = (
         "SELECT p.response_id FROM pending p JOIN responses r ON r.tenant = p.tenant AND r.id = p.response_id",
     ),
     (
+        "the pending turn {} has no place in lists and is in the background, or the other way round",
+        "SELECT p.response_id FROM pending p WHERE (p.insertion_index IS NULL) <> (p.background = 0)",
+    ),
+    (
+        "the pending turn {} has the place of another response",
+        """
+        SELECT p.response_id FROM pending p
+        JOIN responses r ON r.tenant = p.tenant AND r.insertion_index = p.insertion_index
+        """,
+    ),
+    (
         "the pending turn {} has lost its request",
         """
         SELECT p.response_id FROM pending p LEFT JOIN pending_requests q USING (tenant, response_id)

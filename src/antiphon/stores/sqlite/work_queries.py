@@ -28,9 +28,9 @@ SELECT trace FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NUL
 ADD_PENDING: Final = """
 INSERT INTO pending (
     tenant, response_id, family, background, created_at, conversation_id, previous_response_id, expires_at, holder,
-    claim_until_ms, key
+    claim_until_ms, key, insertion_index, model, alias
 )
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 WHERE NOT EXISTS (SELECT 1 FROM responses r WHERE r.tenant = ?1 AND r.id = ?2)
 ON CONFLICT (tenant, response_id) DO NOTHING
 """
@@ -73,7 +73,8 @@ UPDATE pending SET cancel_requested = 1 WHERE tenant = ?1 AND response_id = ?2 R
 """
 
 DROP_PENDING: Final = """
-DELETE FROM pending WHERE tenant = ?1 AND response_id = ?2 AND holder = ?3 AND epoch = ?4 RETURNING key
+DELETE FROM pending WHERE tenant = ?1 AND response_id = ?2 AND holder = ?3 AND epoch = ?4
+RETURNING key, insertion_index
 """
 
 DROP_PENDING_REQUEST: Final = "DELETE FROM pending_requests WHERE tenant = ?1 AND response_id = ?2"

@@ -12,7 +12,9 @@ from antiphon.hub.ids import TenantId
 from antiphon.sessions.records import Claim, NewTurn
 from antiphon.sessions.work import EventGroup, KeyClaim, KeyRecord, NewPending, Settlement
 from antiphon.stores.sqlite import work_queries as queries
+from antiphon.stores.sqlite.queries import TAKE_INSERTION_INDEX
 from antiphon.stores.sqlite.rows import Row, rows_of
+from antiphon.stores.sqlite.terms import add_terms, drop_terms
 from antiphon.stores.turns import id_in_use
 from antiphon.stores.work import check_deliveries, claim_lost, claim_until_ms, gap_in_stream, is_own_claim, key_lost
 
@@ -41,9 +43,12 @@ class WorkWriting:
 
     # Turns.
 
-    def replace_pending(self, turn: NewTurn) -> None:
+    def replace_pending(self, turn: NewTurn) -> int | None:
         """
         Let a finished turn take the place of its pending row.
+
+        Returns:
+            The place in lists that it has had so far.
 
         Raises:
             LeaseLost: The turn was taken over.
@@ -56,6 +61,8 @@ class WorkWriting:
             raise claim_lost()
         if row[0] is not None:
             self._run(queries.SETTLE_BOUND_KEY, row[0], turn.response_id)
+        place: int | None = row[1]
+        return place
 
     def is_pending(self, response_id: str) -> bool:
         """Whether a turn with this id was begun and is not yet stored."""
@@ -83,6 +90,7 @@ class WorkWriting:
 
     def open_turn(self, turn: NewPending, holder: str, ttl_s: float) -> Claim:
         """See :meth:`antiphon.sessions.work.PendingStore.open_turn`."""
+        place = self._take_place() if turn.background else None
         added = self._run(
             queries.ADD_PENDING,
             turn.response_id,
@@ -95,10 +103,15 @@ class WorkWriting:
             holder,
             claim_until_ms(self._now, ttl_s),
             None if turn.key is None else turn.key.key,
+            place,
+            turn.model,
+            turn.alias,
         )
         if not added:
             raise id_in_use("response", turn.response_id)
         self._run(queries.ADD_PENDING_REQUEST, turn.response_id, turn.payload)
+        if place is not None:
+            add_terms(self._connection, self._tenant, "response", turn.response_id, ordinal=place, terms=turn.terms)
         if turn.key is not None:
             self._write_key(queries.BIND_KEY, turn.key, turn.response_id)
         return Claim(response_id=turn.response_id, holder=holder, epoch=1)
@@ -161,12 +174,23 @@ class WorkWriting:
     # How.
 
     def _take_out(self, claim: Claim) -> Row | None:
-        """Remove a pending turn with its request and its events. Its key, or None if the claim is not in force."""
+        """
+        Remove a pending turn with its request, its events and what it is found by.
+
+        Returns:
+            Its key and its place in lists; None if the claim is not in force.
+        """
         row = self._one(queries.DROP_PENDING, *_fence(claim))
         if row is not None:
+            drop_terms(self._connection, self._tenant, "response", claim.response_id)
             self._run(queries.DROP_PENDING_REQUEST, claim.response_id)
             self._run(queries.DROP_EVENTS, claim.response_id)
         return row
+
+    def _take_place(self) -> int:
+        row = self._one(TAKE_INSERTION_INDEX)
+        assert row is not None
+        return int(row[0])
 
     def _write_key(self, statement: str, claim: KeyClaim, value: object) -> None:
         if self._one(statement, claim.key, claim.holder, claim.epoch, self._now_s, value) is None:

@@ -97,10 +97,10 @@ class Writing:
 
     def commit(self, turn: NewTurn) -> Committed:
         """See :meth:`antiphon.sessions.store.TenantStore.commit`."""
-        if turn.claim is not None:
-            self.work.replace_pending(turn)
+        place = None if turn.claim is None else self._place_in_lists(turn)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
-        committed = self._store(turn, landing, settle_entries(turn.entries, self._find))
+        settled = settle_entries(turn.entries, self._find)
+        committed = self._store(turn, landing, settled, insertion_index=place)
         if turn.lease is not None:
             self.release_lease(turn.lease)
         if turn.deliveries:
@@ -329,6 +329,17 @@ class Writing:
         if attach is not None:
             return self._ground(attach).family
         return Family(self._random_bytes(8).hex())
+
+    def _place_in_lists(self, turn: NewTurn) -> int | None:
+        """
+        The place in lists that a turn keeps from when it was pending.
+
+        None if a later one of its conversation was stored before it: the last one stored is the newest there.
+        """
+        place = self.work.replace_pending(turn)
+        if place is None or turn.conversation_id is None:
+            return place
+        return None if self._all(queries.FIND_TURN_BEHIND, turn.conversation_id, place) else place
 
     # Writing rows.
 
