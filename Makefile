@@ -15,7 +15,7 @@ demo: install
 	$(BIN)/antiphon demo
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check
@@ -38,7 +38,11 @@ kills: install
 	$(BIN)/python -m tests.kills --count 300
 
 long: kills
-	ANTIPHON_LONG=1 $(BIN)/pytest tests/acceptance/test_long_chain.py tests/acceptance/test_upstream_faults.py
+	ANTIPHON_LONG=1 $(BIN)/pytest tests/acceptance/test_long_chain.py tests/acceptance/test_upstream_faults.py tests/conformance
+	$(BIN)/python -m tests.sweeps aborts --count 1000
+	$(BIN)/python -m tests.sweeps resume --count 1500
+	$(BIN)/python -m tests.sweeps idempotency --count 500
+	$(BIN)/python -m tests.sweeps concurrency --count 200
 	ANTIPHON_STORE_EXAMPLES=1000 $(BIN)/pytest tests/stores/test_machine.py
 
 bench: install
