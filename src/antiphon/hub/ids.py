@@ -9,11 +9,10 @@ what is looked up is always (tenant, id). Clients test the prefixes, so they are
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import NewType
 
-__all__ = ["Family", "IdFactory", "ItemId", "LogId", "TenantId", "family_of", "prefix_of_item"]
+__all__ = ["Family", "IdFactory", "ItemId", "LogId", "TenantId", "prefix_of_item"]
 
 TenantId = NewType("TenantId", str)
 Family = NewType("Family", str)
@@ -21,7 +20,6 @@ ItemId = NewType("ItemId", str)
 LogId = NewType("LogId", int)
 
 _VERSION = "00"
-_ID = re.compile(r"[a-z]+_([0-9a-f]{16})[0-9a-f]{34}\Z")
 
 _ITEM_PREFIXES = {
     "message": "msg",
@@ -56,12 +54,6 @@ _ITEM_PREFIXES = {
 def prefix_of_item(item_type: str) -> str:
     """The id prefix of an item type; ``item`` for types that this version does not know."""
     return _ITEM_PREFIXES.get(item_type, "item")
-
-
-def family_of(object_id: str) -> Family | None:
-    """The family that an id of our own form names, or None for any other string."""
-    match = _ID.match(object_id)
-    return Family(match.group(1)) if match else None
 
 
 class _RandomPool:
