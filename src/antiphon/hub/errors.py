@@ -14,7 +14,9 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   │   ├── DuplicateItem            400
     │   │   ├── InvalidEncryptedContent  400  invalid_encrypted_content
     │   │   └── ConversationLocked       400  conversation_locked          (retry helps)
+    │   ├── AuthenticationRequired       401  (invalid_api_key if one was sent)
     │   ├── Forbidden                    403
+    │   │   └── InsufficientScope             insufficient_permissions
     │   ├── NotFound                     404
     │   │   ├── ResponseNotFound
     │   │   ├── ConversationNotFound
@@ -25,7 +27,10 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   ├── PayloadTooLarge              413  request_too_large
     │   ├── IdempotencyConflict          409  idempotency_conflict
     │   ├── IdempotencyKeyReused         422  idempotency_key_reused
+    │   ├── RequestTimeout               408  request_timeout              (retry helps)
+    │   ├── HeadersTooLarge              431  request_headers_too_large
     │   ├── TooManyRequests              429  rate_limit_exceeded          (retry helps)
+    │   │   └── QuotaExceeded                 insufficient_quota           (retry does not)
     │   └── UnsupportedMediaType         415
     ├── UpstreamError                        the model server behind us failed
     │   ├── UpstreamUnreachable          502  upstream_unreachable         (retry helps)
@@ -39,6 +44,7 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   └── UpstreamBroken               502  upstream_broken
     └── GatewayError                         our own fault
         ├── StoreUnavailable             503  store_unavailable            (retry helps)
+        │   └── KeysUnavailable               keys_unavailable
         ├── StoreCorrupt                 500  store_corrupt
         ├── StoreConflict                409  store_conflict
         │   ├── BaseErased                    base_erased
@@ -54,6 +60,7 @@ from typing import ClassVar, Literal
 
 __all__ = [
     "AntiphonError",
+    "AuthenticationRequired",
     "BaseErased",
     "ClientError",
     "ContextLengthExceeded",
@@ -63,9 +70,12 @@ __all__ = [
     "Fault",
     "Forbidden",
     "GatewayError",
+    "HeadersTooLarge",
+    "InsufficientScope",
     "InvalidEncryptedContent",
     "InvalidRequest",
     "ItemNotFound",
+    "KeysUnavailable",
     "LeaseLost",
     "MethodNotAllowed",
     "ModelNotFound",
@@ -74,6 +84,8 @@ __all__ = [
     "PayloadTooLarge",
     "PreviousResponseNotFound",
     "PromptNotFound",
+    "QuotaExceeded",
+    "RequestTimeout",
     "ResponseNotFound",
     "ResponseTooLarge",
     "ShuttingDown",
@@ -226,6 +238,35 @@ class Forbidden(ClientError):
     status = 403
 
 
+class AuthenticationRequired(ClientError):
+    """
+    No credential, or none that is valid. OpenAI's words; the same for every way in which a key can be wrong.
+
+    Args:
+        shown: The key that was sent, shortened so that it is no secret any more; None if none was.
+    """
+
+    status = 401
+
+    def __init__(self, shown: str | None = None) -> None:
+        if shown is None:
+            super().__init__(
+                "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+                "Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+            )
+        else:
+            super().__init__(f"Incorrect API key provided: {shown}.", code="invalid_api_key")
+
+
+class InsufficientScope(Forbidden):
+    """The credential is valid, and not for this."""
+
+    default_code = "insufficient_permissions"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"You have insufficient permissions for this operation. Missing scopes: {scope}.")
+
+
 class NotFound(ClientError):
     """An id or a path that names nothing the caller may see."""
 
@@ -315,6 +356,29 @@ class TooManyRequests(ClientError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
     retryable = True
+
+
+class QuotaExceeded(TooManyRequests):
+    """The tenant has stored as much as it may. Deleting helps; waiting does not."""
+
+    type = "insufficient_quota"
+    default_code = "insufficient_quota"
+    retryable = False
+
+
+class RequestTimeout(ClientError):
+    """The request did not arrive in time; the message names the limit."""
+
+    status = 408
+    default_code = "request_timeout"
+    retryable = True
+
+
+class HeadersTooLarge(ClientError):
+    """The request's head is over a limit; the message names the limit."""
+
+    status = 431
+    default_code = "request_headers_too_large"
 
 
 class UnsupportedMediaType(ClientError):
@@ -419,6 +483,12 @@ class StoreUnavailable(GatewayError):
     status = 503
     default_code = "store_unavailable"
     retryable = True
+
+
+class KeysUnavailable(StoreUnavailable):
+    """The key service does not answer, or does not have the key. Nothing is read or written without it."""
+
+    default_code = "keys_unavailable"
 
 
 class StoreCorrupt(GatewayError):

@@ -1,14 +1,18 @@
 """
 The seam between what a turn says and the bytes that a store keeps.
 
-Every payload begins with a version byte (0: plain JSON; 1 is reserved for sealed payloads). The codec is told where
-the payload will stand, so that a sealing codec can bind it to its place. A payload that cannot be opened is an error,
+Every payload begins with a version byte: 0 is plain JSON, 1 is sealed (:mod:`antiphon.crypto.codec`). The codec is told
+where the payload stands, so that a sealing codec can bind it to its place. A payload that cannot be opened is an error,
 never a missing item.
+
+Keys are fetched ahead of use and then held: :meth:`Codec.keys` may wait for the store and for a key service, what it
+answers encodes and decodes without waiting.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Collection
+from typing import Final, Literal, Protocol
 
 import msgspec
 import orjson
@@ -16,17 +20,36 @@ import orjson
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, TenantId
 
-__all__ = ["Codec", "Place", "PlainCodec", "Table"]
+__all__ = ["PLAIN_VERSION", "SEALED_VERSION", "TENANT_FAMILY", "Codec", "Keys", "Place", "PlainCodec", "Table"]
 
 Table = Literal[
-    "items", "responses", "traces", "conversations", "prompts", "pending", "stream_events", "idempotency", "deliveries"
+    "items",
+    "responses",
+    "traces",
+    "conversations",
+    "prompts",
+    "pending",
+    "stream_events",
+    "idempotency",
+    "deliveries",
+    "secrets",
 ]
 
-_PLAIN = b"\x00"
+# The family of what belongs to a tenant as a whole: prompts, answers under idempotency keys, deliveries, the secret.
+# Its key is derived from the tenant's key alone; it has no row and no salt.
+TENANT_FAMILY: Final = Family("")
+
+PLAIN_VERSION: Final = b"\x00"
+SEALED_VERSION: Final = b"\x01"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a payload stands: immutable facts only, so that it never has to be sealed again."""
+    """
+    Where a payload stands: immutable facts only, so that it never has to be sealed again because it moved.
+
+    Attributes:
+        row_id: Names one row of the table, and one only.
+    """
 
     tenant: TenantId
     family: Family
@@ -34,8 +57,8 @@ class Place(msgspec.Struct, frozen=True):
     row_id: str
 
 
-class Codec(Protocol):
-    """Turns JSON values into payloads and back."""
+class Keys(Protocol):
+    """The keys of some families of one tenant, at hand."""
 
     def encode(self, value: object, place: Place) -> bytes:
         """The payload of a JSON-serialisable value."""
@@ -51,16 +74,64 @@ class Codec(Protocol):
         ...
 
 
+class Codec(Protocol):
+    """Turns JSON values into payloads and back."""
+
+    async def open(self) -> None:
+        """
+        See that the keys fit the store, which is open, and make them where the store is new.
+
+        Raises:
+            KeysUnavailable: They do not; says which key was expected, and where it was looked for.
+        """
+        ...
+
+    async def keys(
+        self, tenant: TenantId, families: Collection[Family], *, payloads: Collection[bytes] = ()
+    ) -> Keys:
+        """
+        What encodes and decodes in these families of a tenant. Nothing is waited for if it is all at hand.
+
+        Args:
+            families: Those that exist, or were founded by :meth:`found`.
+            payloads: What is going to be decoded: it may have been sealed under a key that is not in use any more, or
+                not known here yet.
+
+        Raises:
+            KeysUnavailable: The key service does not answer.
+            StoreCorrupt: A family has no key: it was erased, or never was.
+        """
+        ...
+
+    async def found(self, tenant: TenantId, family: Family) -> bytes:
+        """
+        Begin a family. Returns what the store has to keep with it (its *seal*), from the first payload on; the same
+        again until the store has it. For a family that the store has already it returns that one's.
+        """
+        ...
+
+
 class PlainCodec:
-    """Payloads as plain JSON behind a version byte."""
+    """Payloads as plain JSON behind a version byte. Its families need nothing to be kept with them."""
+
+    async def open(self) -> None:
+        """See :class:`Codec`."""
+
+    async def keys(self, tenant: TenantId, families: Collection[Family], *, payloads: Collection[bytes] = ()) -> Keys:
+        """See :class:`Codec`."""
+        return self
+
+    async def found(self, tenant: TenantId, family: Family) -> bytes:
+        """See :class:`Codec`."""
+        return b""
 
     def encode(self, value: object, place: Place) -> bytes:
-        """See :class:`Codec`."""
-        return _PLAIN + orjson.dumps(value)
+        """See :class:`Keys`."""
+        return PLAIN_VERSION + orjson.dumps(value)
 
     def decode(self, payload: bytes, place: Place) -> object:
-        """See :class:`Codec`."""
-        if payload[:1] != _PLAIN:
+        """See :class:`Keys`."""
+        if payload[:1] != PLAIN_VERSION:
             raise StoreCorrupt(f"The stored payload of '{place.row_id}' has an unknown version byte.")
         try:
             return orjson.loads(memoryview(payload)[1:])

@@ -161,10 +161,15 @@ class NewTurn(Record, frozen=True, kw_only=True):
         terms: What it is found by in lists.
         claim: Given for a pending turn, whose row it replaces.
         deliveries: Webhooks that tell of it.
+        seal: What is kept with its family, from the codec. The family is founded with it if it is new; if the store
+            has it with another seal, nothing is stored.
+        end_user: A keyed hash of the end user on whose behalf it was made; None if none was named.
     """
 
     response_id: str
     family: Family
+    seal: bytes = b""
+    end_user: bytes | None = None
     attach: Head | None
     lease: Lease | None = None
     claim: Claim | None = None
@@ -280,10 +285,12 @@ class NewConversation(Record, frozen=True, kw_only=True):
     Attributes:
         payload: Holds the metadata.
         terms: What it is found by in lists.
+        seal: As of :class:`NewTurn`.
     """
 
     id: str
     family: Family
+    seal: bytes = b""
     created_at: int
     payload: bytes
     entries: tuple[Entry, ...] = ()

@@ -19,10 +19,11 @@ Rules that hold everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from antiphon.hub.ids import TenantId
+from antiphon.sessions.directory import AuditTrailStore, Directory, Erasure
 from antiphon.sessions.library import LibraryStore
 from antiphon.sessions.records import (
     Committed,
@@ -34,21 +35,39 @@ from antiphon.sessions.records import (
     NewConversation,
     NewTurn,
     Page,
+    Record,
     ResponseHead,
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.vault import TenantVault, Vault
 from antiphon.sessions.work import DeliveryStore, KeyStore, PendingStore, Settlement, WorkStore
 
-__all__ = ["SessionStore", "TenantStore"]
+__all__ = ["OfEndUser", "SessionStore", "Swept", "TenantStore"]
 
 
-class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol):
+class OfEndUser(Record, frozen=True, kw_only=True):
+    """What was made on behalf of one end user: ids, oldest first; conversations are those its turns were made in."""
+
+    responses: tuple[str, ...]
+    conversations: tuple[str, ...]
+
+
+class Swept(Record, frozen=True, kw_only=True):
+    """
+    What a sweep erased, or would.
+
+    Attributes:
+        count: How many responses and keys.
+        erased: Each tenant's receipt.
+    """
+
+    count: int
+    erased: Mapping[TenantId, Erasure]
+
+
+class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, TenantVault, AuditTrailStore, Protocol):
     """One tenant's data. Nothing of another tenant can be reached through it."""
-
-    async def secret(self) -> bytes:
-        """32 random bytes of this tenant, made when they are first asked for, the same ever after."""
-        ...
 
     # The four named operations.
 
@@ -128,18 +147,22 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol)
         """Where the stream of a stored response was cut, as its commit gave it; None if the response is unknown."""
         ...
 
-    async def delete_response(self, response_id: str, *, cascade: bool = False) -> bool:
+    async def delete_response(
+        self, response_id: str, *, cascade: bool = False, dry_run: bool = False
+    ) -> Erasure | None:
         """
-        Make a response unknown and erase what nothing else reaches.
+        Make a response unknown and erase what nothing else reaches, wherever it is: items, trace, deliveries, what was
+        kept of answers about it; and the key of a family of which nothing is left.
 
         Args:
             cascade: Whatever stands on it goes too: every response whose view shows one of its own items, and every
                 conversation that was forked from there and still shows one. From a living conversation that it was made
                 in, its items and those of all later turns are removed; what was added by hand stays, and so do items of
                 turns that are not stored any more.
+            dry_run: Change nothing, and answer what would go.
 
         Returns:
-            False if it was not there.
+            What went; None if it was not there.
 
         Raises:
             ConversationLocked: With *cascade*, a turn holds a conversation that would change.
@@ -187,7 +210,9 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol)
         """
         ...
 
-    async def delete_conversation(self, conversation_id: str, *, cascade: bool = False) -> bool:
+    async def delete_conversation(
+        self, conversation_id: str, *, cascade: bool = False, dry_run: bool = False
+    ) -> Erasure | None:
         """
         Make a conversation unknown. Its responses stay readable; items that nothing else reaches are erased.
 
@@ -196,9 +221,10 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol)
         Args:
             cascade: Its responses go too, and whatever stands on its items: responses that continue from there, and
                 conversations that were forked from it.
+            dry_run: Change nothing, and answer what would go.
 
         Returns:
-            False if it was not there.
+            What went; None if it was not there.
 
         Raises:
             ConversationLocked: With *cascade*, a turn holds a conversation that would change.
@@ -248,6 +274,22 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol)
         """
         ...
 
+    # End users.
+
+    async def list_of_end_user(self, end_user: bytes) -> OfEndUser:
+        """What bears this keyed hash."""
+        ...
+
+    async def erase_end_user(self, end_user: bytes, *, dry_run: bool = False) -> Erasure:
+        """
+        Erase the responses that bear this keyed hash and the conversations that they were made in, with all that
+        stands on them, as their deletion with ``cascade`` does.
+
+        Raises:
+            ConversationLocked: A turn holds a conversation that would change. Nothing was erased.
+        """
+        ...
+
     # Leases.
 
     async def acquire_lease(self, conversation_id: str, holder: str, ttl_s: float) -> Lease:
@@ -269,7 +311,7 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, Protocol)
         ...
 
 
-class SessionStore(WorkStore, Protocol):
+class SessionStore(WorkStore, Vault, Directory, Protocol):
     """
     A backend. ``open`` before use, ``close`` after it; both may be called from any running event loop.
 
@@ -302,11 +344,20 @@ class SessionStore(WorkStore, Protocol):
         """The only object that can touch *tenant*'s data."""
         ...
 
-    async def sweep(self, limit: int = 500) -> int:
+    async def sweep(self, limit: int = 500, *, dry_run: bool = False) -> Swept:
         """
         Erase at most *limit* expired responses and idempotency keys of all tenants, in one small transaction.
 
-        Deliveries go with the response that they tell of. Returns how many responses and keys went.
+        Deliveries go with the response that they tell of.
+        """
+        ...
+
+    async def backup(self, path: str) -> None:
+        """
+        Write a whole and consistent copy while others read and write. What was sealed stays sealed in it.
+
+        Raises:
+            StoreUnavailable: There is a file at *path*, it cannot be written, or this store is not in a file.
         """
         ...
 

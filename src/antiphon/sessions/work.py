@@ -64,10 +64,16 @@ class KeyRecord(Record, frozen=True, kw_only=True):
 
 
 class Settlement(Record, frozen=True, kw_only=True):
-    """An idempotency key that is settled together with what its request creates, in the same transaction."""
+    """
+    An idempotency key that is settled together with what its request creates, in the same transaction.
+
+    Attributes:
+        about: The response or conversation whose content is in the answer: when that goes, so does the answer.
+    """
 
     claim: KeyClaim
     answer: bytes | None
+    about: str | None = None
 
 
 # Makes, of what a request created, what settles its key.
@@ -83,10 +89,13 @@ class NewPending(Record, frozen=True, kw_only=True):
         payload: The request with its resolved input, sealed.
         key: The idempotency key that it is begun for; bound to it in the same transaction.
         model, alias, terms: What a background turn is found by in lists.
+        seal, end_user: As of :class:`~antiphon.sessions.records.NewTurn`: a family lives while a pending turn is of it.
     """
 
     response_id: str
     family: Family
+    seal: bytes = b""
+    end_user: bytes | None = None
     background: bool
     created_at: int
     conversation_id: str | None = None
