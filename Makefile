@@ -15,7 +15,7 @@ demo: install
 	$(BIN)/antiphon demo
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check
