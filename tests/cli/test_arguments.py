@@ -73,6 +73,12 @@ def test_every_setting_with_a_flag_is_a_flag_of_serve() -> None:
         ["store"],
         ["demo", "--port", "x"],
         ["check", "x"],
+        ["keys"],
+        ["keys", "create"],
+        ["keys", "create", "--tenant", "a", "--admin"],
+        ["keys", "rotate", "x", "--grace", "soon"],
+        ["tenants", "create"],
+        ["audit", "list"],
     ],
     ids=" ".join,
 )
@@ -99,14 +105,27 @@ def test_a_mistake_in_the_settings(capsys: pytest.CaptureFixture[str], tmp_path:
         assert said.err.splitlines()[0] == f"error: {path}:1: unknown key 'sevrer'; did you mean 'server'?"
 
 
-@pytest.mark.parametrize("extra", [[], ["--no-auth"]], ids=["plain", "no-auth"])
-def test_other_addresses_are_refused(extra: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Listening where other machines can come is refused before anything is opened, and says why."""
-    code = main(["serve", "--host", "0.0.0.0", "--upstream", "http://127.0.0.1:9/v1", *extra])  # noqa: S104 - refused
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ([], "other machines can reach 0.0.0.0, and there is no API key yet"),
+        (["--no-auth"], "'0.0.0.0' can be reached from other machines, and --no-auth is for this machine alone"),
+    ],
+    ids=["no keys yet", "no-auth"],
+)
+def test_other_addresses_are_refused(
+    extra: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Listening where other machines can come is refused without API keys, and says what to do."""
+    store = f"sqlite:///{tmp_path}/a.db"
+    serve = ["serve", "--host", "0.0.0.0", "--port", "0", "--store", store]  # noqa: S104 - refused
+
+    code = main([*serve, "--upstream", "http://127.0.0.1:9/v1", *extra])
 
     said = capsys.readouterr()
     assert (code, said.out) == (2, "")
-    assert "'0.0.0.0' can be reached from other machines" in said.err
+    assert expected in said.err
+    assert "antiphon keys create" in said.err
 
 
 def test_a_quirk_that_there_is_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -115,12 +115,12 @@ async def test_a_long_history_is_parsed_like_a_short_one(client: Client) -> None
     [
         ("POST", "/v1/nothing", 404, "Invalid URL (POST /v1/nothing)"),
         ("GET", "/", 404, "Invalid URL (GET /)"),
-        ("PUT", "/v1/responses", 405, "Not allowed to PUT on /v1/responses. Allowed methods: GET, POST."),
+        ("PUT", "/v1/responses", 405, "Not allowed to PUT on /v1/responses. Allowed methods: GET, HEAD, POST."),
         (
             "PATCH",
             "/v1/responses/resp_x",
             405,
-            "Not allowed to PATCH on /v1/responses/resp_x. Allowed methods: DELETE, GET.",
+            "Not allowed to PATCH on /v1/responses/resp_x. Allowed methods: DELETE, GET, HEAD.",
         ),
         ("GET", "/v1/responses/resp_x", 404, "Response with id 'resp_x' not found."),
         ("DELETE", "/v1/responses/resp_x", 404, "Response with id 'resp_x' not found."),
@@ -146,7 +146,7 @@ async def test_what_is_not_there_is_answered_in_the_envelope(
 
 async def test_a_method_that_is_not_there_is_told_which_are(client: Client) -> None:
     """The Allow header lists them, as HTTP wants it of every 405."""
-    for method, allowed in (("PUT", "GET, POST"), ("HEAD", "GET, POST"), ("OPTIONS", "GET, POST")):
+    for method, allowed in (("PUT", "GET, HEAD, POST"), ("OPTIONS", "GET, HEAD, POST")):
         async with client.http.request(method, client.base_url + "/v1/responses") as answer:
             assert (answer.status, answer.headers["allow"]) == (405, allowed)
 

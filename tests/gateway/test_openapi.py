@@ -144,14 +144,14 @@ async def _handler(exchange: Exchange) -> None:
 
 def route(**changes: Any) -> Route:
     """A documented route, with changes."""
-    known: dict[str, Any] = {"name": "x", "tag": "Service", "answer": "Thing", "extension": True}
+    known: dict[str, Any] = {"name": "x", "tag": "Service", "scope": "public", "answer": "Thing", "extension": True}
     return Route(**{"method": "GET", "path": "/x", "handler": _handler, "summary": "X", **known, **changes})
 
 
 THING: dict[str, Any] = {"Thing": {"type": "object"}, "Error": {"type": "object"}}
 
 
-@pytest.mark.parametrize("left_out", ["summary", "name", "tag", "answer", "extension"])
+@pytest.mark.parametrize("left_out", ["summary", "name", "tag", "scope", "answer", "extension"])
 def test_a_route_without_documentation_does_not_build(left_out: str) -> None:
     """Leaving out what the document needs is an error where the row is written."""
     given: dict[str, Any] = {
@@ -161,6 +161,7 @@ def test_a_route_without_documentation_does_not_build(left_out: str) -> None:
         "summary": "X",
         "name": "x",
         "tag": "Service",
+        "scope": "public",
     }
     given |= {"answer": "Thing", "extension": True}
     with pytest.raises(TypeError, match=left_out):
@@ -169,7 +170,7 @@ def test_a_route_without_documentation_does_not_build(left_out: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"path": "/x/{}"}, {"path": "x"}, {"path": "/x/"}, {"summary": ""}, {"name": ""}, {"answer": ""}],
+    [{"scope": "nothing"}, {"path": "/x/{}"}, {"path": "x"}, {"path": "/x/"}, {"summary": ""}, {"name": ""}, {"answer": ""}],
     ids=str,
 )
 def test_a_route_with_empty_documentation_does_not_build(changes: dict[str, str]) -> None:

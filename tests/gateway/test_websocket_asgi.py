@@ -93,7 +93,7 @@ async def _has_said(edge: Edge, events: int) -> None:
     """Wait until the one turn that runs has said so much."""
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            runs = list(edge._gateway.turns._runs.values())
+            runs = list(edge._websocket._gateway.turns._runs.values())
             if runs and len(runs[0].events) >= events:
                 return
             await asyncio.sleep(0.01)

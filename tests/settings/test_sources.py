@@ -13,6 +13,7 @@ import pytest
 
 from antiphon.settings import (
     FLAGS,
+    JwtSettings,
     Secret,
     Settings,
     SettingsError,
@@ -34,8 +35,34 @@ VALUES: dict[tuple[str, ...], tuple[str, object]] = {
     ("server", "max_json_depth"): ("10", 10),
     ("server", "drain_timeout_s"): ("1.5", 1.5),
     ("server", "no_auth"): ("true", True),
+    ("server", "limits", "max_header_bytes"): ("131072", 131072),
+    ("server", "limits", "max_headers"): ("200", 200),
+    ("server", "limits", "max_url_bytes"): ("16384", 16384),
+    ("server", "limits", "max_json_members"): ("200000", 200000),
+    ("server", "limits", "header_timeout_s"): ("20.0", 20.0),
+    ("server", "limits", "body_timeout_s"): ("120.0", 120.0),
+    ("server", "limits", "send_timeout_s"): ("240.0", 240.0),
+    ("server", "limits", "min_rate"): ("8192", 8192),
+    ("server", "limits", "keep_alive_s"): ("150", 150),
+    ("server", "limits", "max_connections"): ("16384", 16384),
+    ("server", "limits", "max_connections_per_address"): ("4096", 4096),
     ("store",): ("memory:", "memory:"),
     ("upstreams",): ("http://a/v1", (UpstreamSettings(name="a", base_url="http://a/v1"),)),
+    ("sealing", "key"): ("file:/keys/a", "file:/keys/a"),
+    ("auth", "mode"): ("keys", "keys"),
+    ("auth", "jwt", "issuer"): ("https://id.example", "https://id.example"),
+    ("auth", "jwt", "audience"): ("antiphon", "antiphon"),
+    ("auth", "jwt", "jwks_url"): ("https://id.example/keys", "https://id.example/keys"),
+    ("auth", "jwt", "jwks_file"): ("keys.json", "keys.json"),
+    ("auth", "jwt", "algorithms"): ("PS256,EdDSA", ("PS256", "EdDSA")),
+    ("auth", "jwt", "tenant_claim"): ("org", "org"),
+    ("auth", "jwt", "tenants"): ('{"Acme Inc.": "acme"}', {"Acme Inc.": "acme"}),
+    ("auth", "jwt", "tenant_from_claim"): ("true", True),
+    ("auth", "jwt", "scope_claim"): ("roles", "roles"),
+    ("auth", "jwt", "scopes"): ("responses:read", ("responses:read",)),
+    ("admin", "host"): ("127.0.0.3", "127.0.0.3"),
+    ("admin", "port"): ("82", 82),
+    ("admin", "allowed_hosts"): ("admin.example", ("admin.example",)),
     ("models",): ("[]", ()),
     ("responses", "retention_days"): ("1", 1.0),
     ("responses", "on_disconnect"): ("continue", "continue"),
@@ -43,6 +70,8 @@ VALUES: dict[tuple[str, ...], tuple[str, object]] = {
     ("responses", "unknown_parameters"): ("ignore", "ignore"),
     ("responses", "max_response_bytes"): ("5", 5),
     ("responses", "max_items"): ("6", 6),
+    ("responses", "max_history_items"): ("40000", 40000),
+    ("responses", "max_tools"): ("256", 256),
     ("background", "max_running"): ("7", 7),
     ("background", "max_queued"): ("8", 8),
     ("background", "max_queued_per_tenant"): ("9", 9),
@@ -51,7 +80,26 @@ VALUES: dict[tuple[str, ...], tuple[str, object]] = {
         json.dumps([{"url": "https://a.example", "secret": SIGNING, "events": ["response.failed"]}]),
         (WebhookSettings(url="https://a.example", secret=Secret(SIGNING), events=("response.failed",)),),
     ),
+    ("audit",): ("writes", "writes"),
     ("log_level",): ("error", "error"),
+}
+
+# What has to be set beside a key, so that the settings are whole: by the key's section, and by the key.
+TOKENS = {"ANTIPHON_AUTH_JWT_ISSUER": "https://id.example", "ANTIPHON_AUTH_JWT_AUDIENCE": "antiphon"}
+BESIDE: dict[tuple[str, ...], dict[str, str]] = {
+    **{key: {"ANTIPHON_ADMIN_PORT": "0"} for key in (("admin", "host"), ("admin", "allowed_hosts"))},
+    **{
+        ("auth", "jwt", name): {
+            **TOKENS,
+            **({} if name.startswith("jwks") else {"ANTIPHON_AUTH_JWT_JWKS_FILE": "keys.json"}),
+            **(
+                {}
+                if name.startswith("tenant") and name != "tenant_claim"
+                else {"ANTIPHON_AUTH_JWT_TENANTS": '{"a":"a"}'}
+            ),
+        }
+        for name in JwtSettings.__struct_fields__
+    },
 }
 
 
@@ -73,7 +121,7 @@ def test_every_key_has_its_variables(key: tuple[str, ...]) -> None:
     text, expected = VALUES[key]
 
     for name in variables_of(key):
-        assert value_of(Settings.load(env={name: text}), key) == expected
+        assert value_of(Settings.load(env={**BESIDE.get(key, {}), name: text}), key) == expected
     assert f"ANTIPHON_{'_'.join(key).upper()}" in variables_of(key)
     assert key not in FLAGS or flag_variable(FLAGS[key]) in variables_of(key)
 
@@ -114,7 +162,9 @@ def test_objects_in_a_variable() -> None:
         ({"ANTIPHON_UPSTREAM": "[{"}, "ANTIPHON_UPSTREAM: begins with '[' and is not valid JSON"),
         ({"ANTIPHON_UPSTREAMS": '[{"name":"a","bsae_url":""}]'}, "ANTIPHON_UPSTREAMS: unknown key 'bsae_url'"),
         ({"ANTIPHON_PORT": "1", "ANTIPHON_SERVER_PORT": "2"}, "both set server.port: unset one"),
-        ({"ANTIPHON_HOST": "10.0.0.1"}, "ANTIPHON_HOST: server.host:"),
+        ({"ANTIPHON_HOST": "10.0.0.1", "ANTIPHON_NO_AUTH": "1"}, "ANTIPHON_HOST: server.host:"),
+        ({"ANTIPHON_AUTH_JWT_TENANTS": "acme"}, "ANTIPHON_AUTH_JWT_TENANTS: is not valid JSON; write a JSON object"),
+        ({"ANTIPHON_AUTH_JWT_ISSUER": "x"}, "ANTIPHON_AUTH_JWT_ISSUER: auth.jwt: has no 'audience', which it needs"),
     ],
 )
 def test_a_mistake_in_the_environment(env: dict[str, str], expected: str) -> None:

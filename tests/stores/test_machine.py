@@ -20,6 +20,7 @@ from antiphon.stores.memory import InMemorySessionStore
 from antiphon.stores.sqlite import SQLiteSessionStore
 from antiphon.testing.store_fixture import FixedClock
 from antiphon.testing.store_machine_library import LibraryMachine
+from antiphon.testing.store_machine_trust import TrustMachine
 from antiphon.testing.store_machine_work import WorkMachine
 
 _EXAMPLES = int(os.environ.get("ANTIPHON_STORE_EXAMPLES", "12"))
@@ -33,7 +34,7 @@ _SETTINGS = settings(
 )
 
 
-class SQLiteMachine(WorkMachine, LibraryMachine):
+class SQLiteMachine(TrustMachine, WorkMachine, LibraryMachine):
     """The SQLite store beside the model."""
 
     def make_store(self, clock: FixedClock) -> SessionStore:
@@ -44,7 +45,7 @@ class SQLiteMachine(WorkMachine, LibraryMachine):
         shutil.rmtree(self.folder)
 
 
-class MemoryMachine(WorkMachine, LibraryMachine):
+class MemoryMachine(TrustMachine, WorkMachine, LibraryMachine):
     """The model beside itself: the machine finds no fault where there is none."""
 
     def make_store(self, clock: FixedClock) -> SessionStore:

@@ -20,7 +20,18 @@ from antiphon.hub.ids import TenantId
 from antiphon.sessions.records import Committed, Head, ItemPage, NewTurn, Page
 from antiphon.stores import memory, memory_library, memory_state, turns
 from antiphon.stores.memory import InMemorySessionStore
-from antiphon.stores.sqlite import SQLiteSessionStore, erasing, logs, pages, queries, rows, tenant, writer, writing
+from antiphon.stores.sqlite import (
+    SQLiteSessionStore,
+    erasing,
+    logs,
+    pages,
+    queries,
+    rows,
+    sweeping,
+    tenant,
+    writer,
+    writing,
+)
 from antiphon.testing.store_suite import FixedClock
 from tests.stores.planting import Bug, Plant, but, edit, is_caught, swap
 
@@ -173,15 +184,19 @@ SQLITE_BUGS: dict[str, Bug] = {
         "expired_response_is_unknown_at_once", edit("READ_HEAD", "r.expires_at > ?3", "r.expires_at >= ?3")
     ),
     "sweep takes what has not expired": Bug(
-        "sweep_erases_what_has_expired", edit("READ_EXPIRED", "expires_at <= ?1", "expires_at <= ?1 + 60")
+        "sweep_erases_what_has_expired",
+        edit("READ_EXPIRED", "expires_at <= ?1", "expires_at <= ?1 + 60", among=sweeping),
     ),
-    "sweep knows no limit": Bug("sweep_goes_in_small_steps", edit("READ_EXPIRED", "LIMIT ?2", "LIMIT max(?2, 500)")),
+    "sweep knows no limit": Bug(
+        "sweep_goes_in_small_steps", edit("READ_EXPIRED", "LIMIT ?2", "LIMIT max(?2, 500)", among=sweeping)
+    ),
     "insertion index lost on overwrite": Bug(
         "replacing_keeps_the_insertion_index",
         swap(writing.Writing, "_store", _with_a_new_index),
     ),
     "insertion index shared by tenants": Bug(
-        "insertion_index_grows_per_tenant", edit("TAKE_INSERTION_INDEX", "VALUES (?1, 2)", "VALUES (?1 || 'x', 2)")
+        "insertion_index_grows_per_tenant",
+        edit("TAKE_INSERTION_INDEX", "VALUES (?1, 2, ?2)", "VALUES (?1 || 'x', 2, ?2)"),
     ),
     "turns ordered by id": Bug(
         "turns_of_a_conversation_are_ordered",

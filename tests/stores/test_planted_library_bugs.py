@@ -107,7 +107,7 @@ SQLITE_BUGS: dict[str, Bug] = {
         edit("FIND_ERASED_IN_VIEW", "v.item_log = path.log", "v.item_log = -1"),
     ),
     "rewind forgets to erase": Bug(
-        "rewound_items_that_nobody_saw_are_erased", swap(library_writing, "settle", lambda _: _nothing)
+        "rewound_items_that_nobody_saw_are_erased", swap(library_writing.LibraryWriting, "_settle", lambda _: _nothing)
     ),
     "rewind counts what was left out": Bug(
         "rewound_items_that_nobody_saw_are_erased", edit("FIND_PRESENT_AFTER", "shown.left_out", "0")
@@ -157,7 +157,7 @@ SQLITE_BUGS: dict[str, Bug] = {
     "cascade leaves turns that stood aside": Bug(
         "cascade_of_a_conversation", edit_list("READ_LOGS_ON", "f.base_log = path.log", "f.base_log = -path.log")
     ),
-    "cascade erases nothing": Bug("cascade_leaves_no_trace", swap(cascade, "settle", lambda _: _nothing)),
+    "cascade erases nothing": Bug("cascade_leaves_no_trace", swap(cascade.Cascade, "_settle", lambda _: _nothing)),
     "page repeats its cursor": Bug(
         "responses_are_listed_newest_first", edit_list("LIST_RESPONSES_UP", "> ?2", ">= ?2")
     ),

@@ -210,13 +210,6 @@ SQLITE_BUGS: dict[str, Bug] = {
         "ephemeral_response_says_so",
         swap(writing, "turn_of", but(lambda turn: msgspec.structs.replace(turn, ephemeral=False))),
     ),
-    "a secret for each who asks": Bug(
-        "secret_is_made_once", work("ENSURE_TENANT", "coalesce(secret, excluded.secret)", "excluded.secret")
-    ),
-    "a secret sets the counter back": Bug(
-        "secret_is_made_once",
-        work("ENSURE_TENANT", "SET secret", "SET next_insertion_index = 1, secret"),
-    ),
     # Keys.
     "tenant forgotten in reading a key": Bug("foreign_keys_are_unknown", work("READ_KEY", "tenant = ?1 AND", "")),
     "tenant forgotten in settling": Bug("foreign_keys_are_unknown", work("SETTLE_KEY", "tenant = ?1 AND", "")),

@@ -248,17 +248,16 @@ async def test_rollback_that_fails_does_not_end_the_writer(sqlite: StoreFixture)
     """When even the rollback of a failed transaction fails, its callers are told, and the next ones are served."""
     store = sqlite.store
     assert isinstance(store, SQLiteSessionStore)
-    connection = store._write_connection
-    assert connection is not None
+    writer = store._open_connections().writer
 
     def fail() -> None:
         raise apsw.IOError
 
     async with asyncio.timeout(10):
-        connection.set_rollback_hook(fail)
+        writer._connection.set_rollback_hook(fail)
         with pytest.raises(StoreUnavailable):
-            await store._open_connections().writer.run(lambda connection: connection.execute("not a statement"))
-        connection.set_rollback_hook(None)
+            await writer.run(lambda connection: connection.execute("not a statement"))
+        writer._connection.set_rollback_hook(None)
         await sqlite.commit("a")
 
 

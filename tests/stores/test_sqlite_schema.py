@@ -16,9 +16,10 @@ from antiphon.hub.errors import StoreCorrupt, StoreUnavailable
 from antiphon.sessions.records import Page
 from antiphon.stores import sqlite
 from antiphon.stores.sqlite import SQLiteSessionStore
+from antiphon.stores.sqlite.columns import COLUMNS
 from antiphon.stores.sqlite.connection import connect, translate
 from antiphon.stores.sqlite.migrations import MIGRATIONS
-from antiphon.stores.sqlite.schema import CURRENT, SCHEMA, Schema, prepare
+from antiphon.stores.sqlite.schema import CURRENT, PAYLOADS, SCHEMA, Schema, prepare
 from antiphon.testing.store_fixture import FixedClock, StoreFixture, item, item_id, refer, response_id
 
 # Every statement of every module of statements.
@@ -94,7 +95,8 @@ def shape(connection: apsw.Connection) -> dict[str, list[tuple[object, ...]]]:
     """Every table's columns and every index's columns, whatever text made them."""
     found: dict[str, list[tuple[object, ...]]] = {}
     for kind, name in connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall():
-        found[f"{kind} {name}"] = connection.execute(_COLUMNS[str(kind)], (name,)).fetchall()
+        columns = _COLUMNS.get(str(kind))  # a trigger has none
+        found[f"{kind} {name}"] = [] if columns is None else connection.execute(columns, (name,)).fetchall()
     return found
 
 
@@ -187,8 +189,8 @@ DAMAGE = {
     ),
     "a conversation lost its log": ("UPDATE conversations SET log = 99", "no log of its own"),
     "the counter was set back": ("UPDATE tenants SET next_insertion_index = 1", "insertion index"),
-    "a salt is gone": ("DELETE FROM families", "no salt"),
-    "a salt is left over": ("INSERT INTO families VALUES ('acme', 'x', x'00')", "nothing is of family"),
+    "a seal is gone": ("DELETE FROM families", "no seal"),
+    "a seal is left over": ("INSERT INTO families VALUES ('acme', 'x', x'00')", "nothing is of family"),
     "a log is left over": (
         "INSERT INTO logs (tenant, log, family, kind, length) SELECT tenant, 99, family, 'chain', 0 FROM families",
         "nothing looks into log 99",
@@ -269,3 +271,34 @@ def test_errors_of_sqlite_become_ours() -> None:
     assert isinstance(translate(apsw.CorruptError("x")), StoreCorrupt)
     assert isinstance(translate(apsw.FullError("x")), StoreUnavailable)
     assert isinstance(translate(apsw.IOError("x")), StoreUnavailable)
+
+
+def test_every_column_is_classified() -> None:
+    """The list of what is stored in the clear names every column of every table, and nothing else."""
+    connection = apsw.Connection(":memory:")
+    connection.execute(SCHEMA)
+    tables = [str(name) for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    real = {table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+    assert {table: set(columns) for table, columns in COLUMNS.items()} == real
+
+
+def test_payloads_and_hashes_are_bytes() -> None:
+    """What must not be readable is a blob, and what is a blob is classified as such."""
+    connection = apsw.Connection(":memory:")
+    connection.execute(SCHEMA)
+    opaque = {"payload", "keyed hash", "wrapped key", "seal"}
+    for table, columns in COLUMNS.items():
+        for row in connection.execute(f"PRAGMA table_info({table})"):
+            assert (row[2] == "BLOB") == (columns[str(row[1])] in opaque), (table, row[1])
+
+
+def test_every_payload_has_its_triggers() -> None:
+    """A payload that comes, changes or goes is counted; where every turn adds, by whoever adds."""
+    connection = apsw.Connection(":memory:")
+    connection.execute(SCHEMA)
+    texts = [str(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")]
+    for table, column in PAYLOADS:
+        assert [text for text in texts if f"ON {table} " in text and "UPDATE OF" in text and column in text]
+        if table not in ("tenants", "items", "responses"):
+            assert [text for text in texts if f"AFTER INSERT ON {table} " in text and f"new.{column}" in text]
+            assert [text for text in texts if f"AFTER DELETE ON {table} " in text and f"old.{column}" in text]

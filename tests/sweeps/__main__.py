@@ -9,13 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sweeps import aborts, concurrency, idempotency, resume
+from tests.sweeps import aborts, concurrency, idempotency, restarts, resume
 
 SWEEPS = {
     "aborts": (aborts.sweep, 1000),
     "resume": (resume.sweep, 1000),
     "idempotency": (idempotency.sweep, 500),
     "concurrency": (concurrency.sweep, 200),
+    "restarts": (restarts.sweep, 200),
 }
 
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from antiphon.cli.arguments import Command, parse
 from antiphon.cli.errors import CommandFailed, ConfigurationError
 from antiphon.cli.terminal import Terminal
-from antiphon.hub.errors import AntiphonError
-from antiphon.settings import SettingsError
+from antiphon.hub.errors import AntiphonError, InvalidRequest, KeysUnavailable
+from antiphon.settings import AccessRefused, SettingsError
 
 __all__ = ["EXIT_CONFIGURATION", "EXIT_FAILURE", "main"]
 
@@ -34,12 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             errors.problem(str(problem))
         return EXIT_CONFIGURATION
-    except ConfigurationError as error:
+    except (ConfigurationError, AccessRefused) as error:
         errors.problem(str(error))
         return EXIT_CONFIGURATION
     except CommandFailed as error:
         errors.problem(str(error))
         return EXIT_FAILURE
+    except (KeysUnavailable, InvalidRequest) as error:
+        errors.problem(error.message)
+        return EXIT_CONFIGURATION
     except AntiphonError as error:
         errors.problem(error.message)
         return EXIT_FAILURE
@@ -52,18 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: Command) -> int:
-    if command.name == "serve":
-        from antiphon.cli.serve import serve  # noqa: PLC0415 - see the module's docstring
-
-        return serve(command)
-    if command.name == "check":
-        from antiphon.cli.check import check  # noqa: PLC0415
-
-        return check(command)
-    if command.name == "demo":
-        from antiphon.cli.demo import demo  # noqa: PLC0415
-
-        return demo(command)
-    from antiphon.cli.store import check_store  # noqa: PLC0415
-
-    return check_store(command)
+    # Each is imported when it is called: see the module's docstring.
+    match command.name.partition(" ")[0]:
+        case "serve":
+            from antiphon.cli.serve import serve as run  # noqa: PLC0415
+        case "check":
+            from antiphon.cli.check import check as run  # noqa: PLC0415
+        case "demo":
+            from antiphon.cli.demo import demo as run  # noqa: PLC0415
+        case "tenants":
+            from antiphon.cli.tenants import tenants as run  # noqa: PLC0415
+        case "keys":
+            from antiphon.cli.keys import keys as run  # noqa: PLC0415
+        case "audit":
+            from antiphon.cli.audit import audit as run  # noqa: PLC0415
+        case _:
+            from antiphon.cli.store import store as run  # noqa: PLC0415
+    return run(command)

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import FrameType
 
 import uvicorn
@@ -18,12 +18,15 @@ import uvloop
 from antiphon.app import Application, build_application
 from antiphon.cli.arguments import Command
 from antiphon.cli.errors import ConfigurationError
+from antiphon.cli.http import http_options
 from antiphon.cli.loading import load_settings_with_upstreams
 from antiphon.cli.terminal import Terminal
 from antiphon.cli.tuning import tune_allocator, tune_collector
 from antiphon.cli.websocket import websocket_options
 from antiphon.cli.welcome import welcome
-from antiphon.settings import ServerSettings, Settings
+from antiphon.server.admin import AdminEdge
+from antiphon.server.asgi import Edge
+from antiphon.settings import Settings
 from antiphon.telemetry import Log, StandardLogHandler
 
 __all__ = ["serve"]
@@ -45,60 +48,115 @@ async def _serve(command: Command) -> int:
         application = build_application(settings)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    with contextlib.closing(_bound_socket(settings.server)) as listening:
-        gateway, drain_timeout_s = application.gateway, settings.server.drain_timeout_s
-        server = _Server(
-            _configuration(application, settings),
-            announce=lambda: _announce(listening, application),
-            drain=lambda: gateway.end_turns(drain_timeout_s),
-        )
-        await application.startup()
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(_bound_socket(settings.server.host, settings.server.port, "--port"))
+        administered = _admin_socket(settings, sockets)
+        await application.startup(progress=_say_sealing)
         try:
-            await server.serve(sockets=[listening])
+            await _serve_until_asked(application, settings, listening, administered)
         finally:
-            await gateway.shutdown(0.0)
+            await application.shutdown()
     return 0
 
 
-def _bound_socket(server: ServerSettings) -> socket.socket:
+def _say_sealing(line: str) -> None:
+    Terminal(sys.stderr).line(f"sealing what is stored: {line}")
+
+
+async def _serve_until_asked(
+    application: Application, settings: Settings, listening: socket.socket, administered: socket.socket | None
+) -> None:
+    drain_timeout_s = settings.server.drain_timeout_s
+    admin_url = None if administered is None else _url(administered)
+    server = _Server(
+        _configuration(application.asgi, application, settings),
+        announce=lambda: _announce(_url(listening), admin_url, application),
+        drain=lambda: application.gateway.end_turns(drain_timeout_s),
+    )
+    async with _administrators(application, settings, administered):
+        await server.serve(sockets=[listening])
+
+
+@contextlib.asynccontextmanager
+async def _administrators(
+    application: Application, settings: Settings, listening: socket.socket | None
+) -> AsyncIterator[None]:
+    """Serves administrators, if they are to be served, for as long as the block runs."""
+    if listening is None or application.admin is None:
+        yield
+        return
+    server = _SideServer(_configuration(application.admin, application, settings))
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="administrators")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _admin_socket(settings: Settings, sockets: contextlib.ExitStack) -> socket.socket | None:
+    if settings.admin.port is None:
+        return None
+    return sockets.enter_context(_bound_socket(settings.admin.host, settings.admin.port, "--admin-port"))
+
+
+def _bound_socket(host: str, port: int, flag: str) -> socket.socket:
     """A socket of our own, so that a port that is taken is an error with a remedy, and port 0 is known."""
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((server.host.strip("[]"), server.port))
+        bound.bind((host.strip("[]"), port))
     except OSError as error:
         bound.close()
         raise ConfigurationError(
-            f"cannot listen on {server.host}:{server.port}: {os.strerror(error.errno or 0).lower()}. "
-            f"Choose another with --port, or let --port 0 find a free one."
+            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0).lower()}. "
+            f"Choose another with {flag}, or let {flag} 0 find a free one."
         ) from error
     return bound
 
 
-def _configuration(application: Application, settings: Settings) -> uvicorn.Config:
+def _configuration(asgi: Edge | AdminEdge, application: Application, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        application.asgi,
-        http="httptools",
+        asgi,
         lifespan="off",  # started and ended here, where an error can be told
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=75,  # longer than clients keep an idle connection: they close it, and no request races that
         proxy_headers=False,  # nobody in front of a loopback gateway is trusted to say who called
         # By then the turns have ended, and what is left is to tell it to those who follow them.
         timeout_graceful_shutdown=round(settings.server.drain_timeout_s) + _LAST_WORDS_S,
+        **http_options(settings.server.limits, next_request_id=application.gateway.ids.request),
         **websocket_options(max_body_bytes=settings.server.max_body_bytes),
     )
 
 
-async def _announce(listening: socket.socket, application: Application) -> None:
+def _url(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
-    base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _announce(url: str, admin_url: str | None, application: Application) -> None:
     terminal = Terminal(sys.stdout)
-    terminal.line(f"listening on {base}")
+    terminal.line(f"listening on {url}")
     tune_collector()
-    await welcome(terminal, base, application.upstreams)
+    await welcome(
+        terminal,
+        url,
+        application.upstreams,
+        access=application.access,
+        notice=application.notice,
+        admin_url=admin_url,
+        has_admin_keys=application.has_admin_keys,
+    )
+
+
+class _SideServer(uvicorn.Server):
+    """uvicorn's server beside another one, which gets the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class _Server(uvicorn.Server):

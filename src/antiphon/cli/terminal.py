@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 __all__ = ["Terminal"]
@@ -51,6 +51,23 @@ class Terminal:
         """Something that deserves a look."""
         self.line(f"{self.styled('warning:', 'yellow', 'bold')} {text}")
 
+    def notice(self, text: str) -> None:
+        """Something that has to be known."""
+        self.line(f"{self.styled('note:', 'cyan', 'bold')} {text}")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows under their heads, in columns as wide as they need. Only the head if there are none."""
+        widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
+        self.line(self.styled(_spread(head, widths), "dim"))
+        for row in rows:
+            self.line(_spread(row, widths))
+
+    def facts(self, *facts: tuple[str, str]) -> None:
+        """Values behind their names."""
+        width = max((len(name) for name, _ in facts), default=0)
+        for name, value in facts:
+            self.line(f"{self.styled(name.ljust(width), 'dim')}  {value}")
+
     def progress(self, text: str) -> None:
         """A line that the next one replaces. Nothing where that cannot be done."""
         if self.is_interactive:
@@ -62,3 +79,7 @@ class Terminal:
         if self._open_line:
             self._stream.write("\r\x1b[2K")
             self._open_line = False
+
+
+def _spread(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

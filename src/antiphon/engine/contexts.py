@@ -50,7 +50,6 @@ class Contexts:
         self._clock = clock
         self._policy = policy
         self._own_secret = os.urandom(32)
-        self._seals: dict[TenantId, CheckpointSeal] = {}
 
     async def context(self, resolved: ResolvedTurn) -> Context:
         """
@@ -92,11 +91,8 @@ class Contexts:
 
     async def seal(self, tenant: TenantId) -> CheckpointSeal:
         """What a tenant's compaction items are written and read with."""
-        seal = self._seals.get(tenant)
-        if seal is None:
-            secret = await self._sessions.for_tenant(tenant).secret() if self._sessions else self._own_secret
-            seal = self._seals[tenant] = CheckpointSeal(Sealer(secret), tenant)
-        return seal
+        secret = await self._sessions.for_tenant(tenant).secret() if self._sessions else self._own_secret
+        return CheckpointSeal(Sealer(secret), tenant)
 
     async def compact(self, request: TurnRequest, principal: Principal) -> JsonObject:
         """
@@ -105,7 +101,7 @@ class Contexts:
         Raises:
             AntiphonError: As for a turn; or the model wrote no summary.
         """
-        targets = await self._router.targets(request.model)
+        targets = await self._router.targets(request.model, principal)
         resolved = await self._resolve(request, principal)
         compactor = await self._compactor(targets, resolved)
         compacted = await compactor.compact_retaining_users(await self.context(resolved), request)
@@ -118,7 +114,7 @@ class Contexts:
         Raises:
             AntiphonError: As for a turn.
         """
-        targets = await self._router.targets(request.model)
+        targets = await self._router.targets(request.model, principal)
         context = await self.context(await self._resolve(request, principal))
         return await count_input(
             targets, request, context.items, retries=self._policy.retries, input_start=context.input_start

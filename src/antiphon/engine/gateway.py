@@ -8,17 +8,22 @@ refuses every parameter that needs state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import cast
 
+from antiphon.engine.audit import AuditMode, AuditTrail
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.counting import Count
 from antiphon.engine.idempotency import Begun
 from antiphon.engine.library import Library
 from antiphon.engine.plan import BackgroundPolicy, TurnOptions
+from antiphon.engine.quota import Quota
+from antiphon.engine.receipts import deleted_body, receipt_body
 from antiphon.engine.retention import Sweeper
 from antiphon.engine.routing import Router
 from antiphon.engine.run import Run
+from antiphon.engine.tenant_export import export_end_user
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.turns import Turns
 from antiphon.engine.webhooks import Deliverer, WebhookPolicy
@@ -27,10 +32,13 @@ from antiphon.hub.events import Event, OtherEvent, copy_of
 from antiphon.hub.format import ConversationDraft, Format, PageRequest
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.items import JsonObject, copied
+from antiphon.hub.library import AuditRequest
 from antiphon.hub.principal import LOCAL, Principal
 from antiphon.sessions.conversations import page_of_items
+from antiphon.sessions.directory import AuditPage
 from antiphon.sessions.kept import UnstoredAnswer
 from antiphon.sessions.sessions import ListedItems, Sessions, TenantSessions
+from antiphon.sessions.store import Swept
 from antiphon.sessions.work import Settle
 from antiphon.telemetry import Log
 
@@ -44,6 +52,10 @@ class Gateway:
         format: The client dialect that request bodies are written in.
         sessions: None for a stateless gateway.
         clock: Seconds since the epoch, UTC.
+        audit: What is written into the tenants' audit trails.
+
+    Attributes:
+        trail: The audit trail.
     """
 
     def __init__(
@@ -58,6 +70,7 @@ class Gateway:
         policy: TurnPolicy | None = None,
         background: BackgroundPolicy | None = None,
         webhooks: WebhookPolicy | None = None,
+        audit: AuditMode = "all",
         sweep_every_s: float = 60.0,
     ) -> None:
         self.router = router
@@ -68,6 +81,8 @@ class Gateway:
         self._clock = clock
         self._policy = policy or TurnPolicy()
         self._deliverer = Deliverer(webhooks or WebhookPolicy(), sessions=sessions, ids=ids, clock=clock, log=self.log)
+        self.trail = AuditTrail(sessions, clock=clock, log=self.log, mode=audit)
+        self._quota = Quota(sessions.tenants if sessions is not None else None)
         self._contexts = Contexts(router=router, sessions=sessions, ids=ids, clock=clock, policy=self._policy)
         self.turns = Turns(
             router=router,
@@ -80,9 +95,15 @@ class Gateway:
             background=background or BackgroundPolicy(),
             contexts=self._contexts,
             deliverer=self._deliverer,
+            trail=self.trail,
+            quota=self._quota,
         )
-        self.library = Library(self._state, self.turns.idempotency)
-        self._sweeper = Sweeper(sessions.store, every_s=sweep_every_s, log=self.log) if sessions else None
+        self.library = Library(
+            self._state, ids=ids, idempotency=self.turns.idempotency, trail=self.trail, quota=self._quota
+        )
+        self._sweeper = (
+            Sweeper(sessions, every_s=sweep_every_s, trail=self.trail, log=self.log) if sessions is not None else None
+        )
         self._started = False
         self._starting: asyncio.Task[None] | None = None
 
@@ -112,7 +133,7 @@ class Gateway:
 
     async def _start(self) -> None:
         if self._sessions is not None:
-            await self._sessions.store.open()
+            await self._sessions.open()
         if self._sweeper is not None:
             self._sweeper.start()
         self.turns.start()
@@ -139,7 +160,8 @@ class Gateway:
         await self.router.close()
         if self._sessions is not None and self._started:
             self._started = False
-            await self._sessions.store.close()
+            await self.trail.close()
+            await self._sessions.close()
 
     async def ready(self) -> None:
         """
@@ -248,8 +270,9 @@ class Gateway:
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
-        await self._state(principal)
-        return await self.turns.follow(response_id, principal)
+        with self.trail.reading(principal, "response.follow", response_id):
+            await self._state(principal)
+            return await self.turns.follow(response_id, principal)
 
     async def compact(
         self, body: JsonObject, principal: Principal = LOCAL, *, settle: Settle | None = None
@@ -266,11 +289,17 @@ class Gateway:
         self.turns.refuse_draining()
         await self.startup()
         request = self.format.decode_compaction(body)
-        compacted = await self._contexts.compact(request, principal)
+        if settle is not None:
+            await self._quota.refuse_full(principal.tenant)
+        reading = self.trail.reading(principal, "context.compact", request.previous_response_id or "")
+        with reading, self.turns.limiter.admit(principal) as admission:
+            admission.reserve(1)  # nobody knows how long it gets: it has to begin within the limit
+            compacted = await self._contexts.compact(request, principal)
+            admission.settle(compacted["usage"]["total_tokens"])
         if settle is not None:
             referred = tuple(item["id"] for item in request.input if item["type"] == "item_reference")
             kept = UnstoredAnswer(answer=compacted, response_id=request.previous_response_id, item_ids=referred)
-            await (await self._state(principal)).keys.settle(settle(kept))
+            await (await self._state(principal)).keys.settle(await settle(kept))
         return compacted
 
     async def count_input(self, body: JsonObject, principal: Principal = LOCAL) -> Count:
@@ -282,7 +311,10 @@ class Gateway:
         """
         self.turns.refuse_draining()
         await self.startup()
-        return await self._contexts.count(self.format.decode_count(body), principal)
+        request = self.format.decode_count(body)
+        stands_on = request.previous_response_id or request.conversation or ""
+        with self.trail.reading(principal, "context.count", stands_on), self.turns.limiter.admit(principal):
+            return await self._contexts.count(request, principal)
 
     # Responses.
 
@@ -293,11 +325,12 @@ class Gateway:
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
-        sessions = await self._state(principal)
-        run = self.turns.running(response_id, principal)
-        if run is not None and run.snapshot is not None:
-            return _own(run.snapshot())
-        return await sessions.retrieve_or_snapshot(response_id)
+        with self.trail.reading(principal, "response.read", response_id):
+            sessions = await self._state(principal)
+            run = self.turns.running(response_id, principal)
+            if run is not None and run.snapshot is not None:
+                return _own(run.snapshot())
+            return await sessions.retrieve_or_snapshot(response_id)
 
     async def cancel(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
         """
@@ -307,28 +340,58 @@ class Gateway:
             ResponseNotFound: This tenant has no such response.
             InvalidRequest: It is no background response, or it has ended otherwise.
         """
-        sessions = await self._state(principal)
-        ended = await self.turns.cancel(response_id, principal)
-        response = ended if ended is not None else await sessions.retrieve(response_id)
-        _check_cancelled(response)
+        with self.trail.refusing(principal, "response.cancel", response_id):
+            sessions = await self._state(principal)
+            if not self.turns.running(response_id, principal) and not await sessions.pending.exists(response_id):
+                response = await sessions.retrieve(response_id)
+                _check_cancelled(response)
+                return _own(response)
+        async with self.trail.writing(principal, ("response.cancel", response_id)):
+            ended = await self.turns.cancel(response_id, principal)
+            response = ended if ended is not None else await sessions.retrieve(response_id)
+            _check_cancelled(response)
         return _own(response)
 
-    async def delete(self, response_id: str, principal: Principal = LOCAL, *, cascade: bool = False) -> JsonObject:
+    async def delete(
+        self,
+        response_id: str,
+        principal: Principal = LOCAL,
+        *,
+        cascade: bool = False,
+        receipt: bool = False,
+        dry_run: bool = False,
+    ) -> JsonObject:
         """
         Make a response unknown, and erase what nothing else stands on.
 
         Args:
             cascade: Erase what stands on it as well.
+            receipt: Say what was erased.
+            dry_run: Erase nothing, and say what would be.
 
         Raises:
             ResponseNotFound: This tenant has no such response.
             InvalidRequest: It still runs.
+            ConversationLocked: With *cascade*, a turn holds a conversation that would change.
         """
+        if dry_run:
+            with self.trail.reading(principal, "response.read", response_id):
+                sessions = await self._deletable(response_id, principal)
+                erasure = await sessions.delete(response_id, cascade=cascade, dry_run=True)
+            return deleted_body("response", response_id, erasure, receipt=receipt, dry_run=True)
+        with self.trail.refusing(principal, "response.delete", response_id):
+            sessions = await self._deletable(response_id, principal)
+        async with self.trail.writing(principal, ("response.delete", response_id)):
+            erasure = await sessions.delete(response_id, cascade=cascade)
+        return deleted_body("response", response_id, erasure, receipt=receipt, dry_run=False)
+
+    async def _deletable(self, response_id: str, principal: Principal) -> TenantSessions:
         sessions = await self._state(principal)
-        if self.turns.running(response_id, principal) or await sessions.pending.find(response_id):
+        if self.turns.running(response_id, principal) or await sessions.pending.exists(response_id):
             raise InvalidRequest("Cannot delete an in-flight response.")
-        await sessions.delete(response_id, cascade=cascade)
-        return {"id": response_id, "object": "response", "deleted": True}
+        if not await sessions.has_response(response_id):
+            raise ResponseNotFound(response_id)
+        return sessions
 
     async def input_items(self, response_id: str, page: PageRequest, principal: Principal = LOCAL) -> ListedItems:
         """
@@ -338,6 +401,10 @@ class Gateway:
             ResponseNotFound: This tenant has no such response.
             ItemNotFound: The cursor is not among these items.
         """
+        with self.trail.reading(principal, "items.read", response_id):
+            return await self._input_items(response_id, page, principal)
+
+    async def _input_items(self, response_id: str, page: PageRequest, principal: Principal) -> ListedItems:
         sessions = await self._state(principal)
         run = self.turns.running(response_id, principal)
         if run is not None:
@@ -366,9 +433,19 @@ class Gateway:
         """See :meth:`Library.update_conversation`."""
         return await self.library.update_conversation(conversation_id, metadata, principal)
 
-    async def delete_conversation(self, conversation_id: str, principal: Principal = LOCAL) -> JsonObject:
+    async def delete_conversation(
+        self,
+        conversation_id: str,
+        principal: Principal = LOCAL,
+        *,
+        cascade: bool = False,
+        receipt: bool = False,
+        dry_run: bool = False,
+    ) -> JsonObject:
         """See :meth:`Library.delete_conversation`."""
-        return await self.library.delete_conversation(conversation_id, principal)
+        return await self.library.delete_conversation(
+            conversation_id, principal, cascade=cascade, receipt=receipt, dry_run=dry_run
+        )
 
     async def conversation_items(
         self, conversation_id: str, page: PageRequest, principal: Principal = LOCAL
@@ -376,17 +453,89 @@ class Gateway:
         """See :meth:`Library.conversation_items`."""
         return await self.library.conversation_items(conversation_id, page, principal)
 
+    # End users.
+
+    async def export_end_user(
+        self, end_user: str, principal: Principal = LOCAL
+    ) -> AsyncGenerator[Sequence[JsonObject], None]:
+        """
+        All that was made on behalf of an end user, in groups of lines; see :mod:`antiphon.engine.tenant_export`.
+
+        Of one who is unknown it is the line that says what it is.
+        """
+        sessions = await self._state(principal)
+        # Written down before a word is told.
+        async with self.trail.writing(principal, ("end_user.export", await sessions.end_users.pseudonym(end_user))):
+            pass
+        async with aclosing(export_end_user(sessions, principal.tenant, end_user)) as lines:
+            async for line in lines:
+                yield [line]
+
+    async def erase_end_user(self, end_user: str, principal: Principal = LOCAL, *, dry_run: bool = False) -> JsonObject:
+        """
+        Erase what was made on behalf of an end user, with all that stands on it.
+
+        Args:
+            end_user: As requests name him in ``safety_identifier``, or else in ``user``.
+            dry_run: Erase nothing, and say what would be.
+
+        Returns:
+            The receipt; of an end user who is unknown, an empty one.
+
+        Raises:
+            ConversationLocked: A turn holds a conversation that would change. Nothing was erased.
+        """
+        sessions = await self._state(principal)
+        pseudonym = await sessions.end_users.pseudonym(end_user)
+        if dry_run:
+            with self.trail.reading(principal, "end_user.read", pseudonym):
+                erasure = await sessions.end_users.erase(end_user, dry_run=True)
+        else:
+            async with self.trail.writing(principal, ("end_user.erase", pseudonym)):
+                erasure = await sessions.end_users.erase(end_user)
+        return {"object": "end_user.deleted", "deleted": not dry_run, "receipt": receipt_body(erasure)}
+
+    # Audit and retention.
+
+    async def audit(self, wanted: AuditRequest, principal: Principal = LOCAL) -> AuditPage:
+        """Records of the tenant's own audit trail, oldest first."""
+        await self._state(principal)
+        with self.trail.reading(principal, "audit.read"):
+            return await self.trail.read(
+                principal.tenant,
+                after=wanted.after,
+                limit=wanted.limit,
+                object_id=wanted.object_id,
+                actor=wanted.actor,
+            )
+
+    async def expired(self) -> Swept:
+        """
+        What a sweep would erase now, of all tenants. Changes nothing.
+
+        Raises:
+            InvalidRequest: No state is kept.
+        """
+        if self._sweeper is None:
+            raise _stateless()
+        await self.startup()
+        return await self._sweeper.expired()
+
     # Models.
 
-    async def models(self) -> list[JsonObject]:
-        """Every model that can be asked for."""
-        return await self.router.models()
+    async def models(self, principal: Principal = LOCAL) -> list[JsonObject]:
+        """Every model that the principal can ask for."""
+        return [model for model in await self.router.models() if principal.may_ask_for(model["id"])]
 
     async def _state(self, principal: Principal) -> TenantSessions:
         if self._sessions is None:
-            raise InvalidRequest("This gateway keeps no state: it was started without a session store.")
+            raise _stateless()
         await self.startup()
         return self._sessions.for_tenant(principal.tenant)
+
+
+def _stateless() -> InvalidRequest:
+    return InvalidRequest("This gateway keeps no state: it was started without a session store.")
 
 
 def _check_cancelled(response: JsonObject) -> None:

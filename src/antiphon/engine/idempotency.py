@@ -244,7 +244,7 @@ class Idempotency:
         """
         try:
             await asyncio.shield(run.opened if stream else run.finished)
-            await sessions.keys.settle(sessions.keys.settlement(claim, None))
+            await sessions.keys.settle(await sessions.keys.settlement(claim, None))
         except BaseException:
             run.cancel()  # nobody is given it
             raise

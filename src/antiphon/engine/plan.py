@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from antiphon.engine.audit_entry import Action, Deed
 from antiphon.engine.compaction import Compactor
 from antiphon.engine.context import Context
+from antiphon.engine.limits import Admission
 from antiphon.engine.routing import Target
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import Event, OtherEvent
 from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.principal import Principal
 from antiphon.hub.turn import OnDisconnect, TurnRequest
 from antiphon.sessions.keys import KeyedRequest
 from antiphon.sessions.records import Claim
@@ -64,14 +67,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     A turn that can begin.
 
     Attributes:
+        principal: Who asked for it.
         context: What the model is given.
         compactor: For a turn that compacts its context, or may have to.
         sessions: None for a turn that the store does not keep.
         claim: For a pending turn.
+        admission: Of a turn that was asked for here, and not taken over.
         events: With which its stream has begun already.
         failure: Why it is not carried out but ended.
     """
 
+    principal: Principal
     request: TurnRequest
     resolved: ResolvedTurn
     context: Context
@@ -84,9 +90,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stays: bool
     keeps_context: bool = False
     claim: Claim | None = None
+    admission: Admission | None = None
     events: tuple[Event | OtherEvent, ...] = ()
     failure: AntiphonError | None = None
 
     def is_pending(self, key: KeyClaim | None) -> bool:
         """Whether the turn has to be written down before it begins."""
         return self.sessions is not None and (self.request.background or key is not None)
+
+    @property
+    def deed(self) -> Deed:
+        """What the audit trail says of it: that it was begun; of one that was written down before, that it ended."""
+        return ("response.end" if self.claim is not None else _action(self.request)), self.opening["id"]
+
+
+def _action(request: TurnRequest) -> Action:
+    """What asking for a turn is in the audit trail."""
+    stands_on_something = request.previous_response_id is not None or request.conversation is not None
+    return "response.continue" if stands_on_something else "response.create"

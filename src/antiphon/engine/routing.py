@@ -15,6 +15,7 @@ import msgspec
 from antiphon.engine.upstreams import Upstream
 from antiphon.hub.errors import ModelNotFound, UpstreamError
 from antiphon.hub.items import JsonObject
+from antiphon.hub.principal import Principal
 
 __all__ = ["Router", "Target"]
 
@@ -42,14 +43,19 @@ class Router:
         self.upstreams = tuple(upstreams)
         self._aliases = {name: tuple(targets) for name, targets in aliases.items()}
 
-    async def targets(self, model: str) -> tuple[Target, ...]:
+    async def targets(self, model: str, principal: Principal | None = None) -> tuple[Target, ...]:
         """
         The targets for a model name, at least one.
 
+        Args:
+            principal: Who asks for it; None for a turn that was let in before.
+
         Raises:
-            ModelNotFound: Nobody serves it.
+            ModelNotFound: Nobody serves it, or the principal may not ask for it.
             UpstreamError: Nobody who could be asked serves it, and somebody could not be asked.
         """
+        if principal is not None and not principal.may_ask_for(model):
+            raise ModelNotFound(model)
         found = self._aliases.get(model) or self._known(model)
         if found:
             return found

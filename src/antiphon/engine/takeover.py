@@ -21,6 +21,7 @@ from antiphon.engine.routing import Router
 from antiphon.hub.errors import AntiphonError, GatewayError, StoreUnavailable
 from antiphon.hub.events import Event, LifecycleEvent, OtherEvent
 from antiphon.hub.ids import IdFactory, TenantId
+from antiphon.hub.principal import Principal
 from antiphon.sessions.pending import PendingTurn
 from antiphon.sessions.records import Claim, Lease
 from antiphon.sessions.resolve import ResolvedTurn
@@ -90,12 +91,12 @@ class TakeOver:
     async def _resume(self, tenant: TenantId, pending: Pending, claim: Claim) -> None:
         """Launch the turn as soon as the store lets us; as its claim is renewed until then, nobody else will."""
         sessions = self._sessions.for_tenant(tenant)
-        turn = sessions.pending.read(pending)
         while True:
             try:
+                turn = await sessions.pending.read(pending)
                 plan = await self._plan(tenant, turn, claim, sessions)
             except StoreUnavailable as error:
-                self._log.warning("turn_not_resumed_yet", response=turn.response_id, error=error.message)
+                self._log.warning("turn_not_resumed_yet", response=pending.response_id, error=error.message)
             else:
                 self._launch(plan, turn.cancel_requested)
                 return
@@ -104,6 +105,7 @@ class TakeOver:
     async def _plan(self, tenant: TenantId, turn: PendingTurn, claim: Claim, sessions: TenantSessions) -> Plan:
         events = await sessions.pending.events(turn)
         plan = Plan(
+            principal=Principal(tenant=tenant, actor=turn.actor),
             request=turn.request,
             resolved=ResolvedTurn(tenant=tenant, family=turn.family, input=turn.input),
             context=Context(items=()),

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 import msgspec
@@ -110,6 +111,7 @@ class Turn:
         claim: For a pending turn.
         publisher: For a turn whose events are kept before they are shown.
         webhooks_of: What tells of a response that has ended.
+        recording: Around the commit: its entry in the audit trail, which says why the turn failed if it did.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Turn:
         claim: Claim | None = None,
         publisher: Publisher | None = None,
         webhooks_of: Callable[[JsonObject], tuple[Webhook, ...]] | None = None,
+        recording: Callable[[AntiphonError | None], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
         self._request = request
         self._resolved = resolved
@@ -147,6 +150,7 @@ class Turn:
         self._claim = claim
         self._publisher = publisher
         self._webhooks_of = webhooks_of
+        self._recording = recording
         self._context = context
         self._compactor = compactor
         self._target: Target | None = targets[0] if targets else None
@@ -461,10 +465,11 @@ class Turn:
             webhooks=self._webhooks_of(response) if self._webhooks_of else (),
         )
         sessions = self._sessions
-        if self._claim is None:
-            committed = await sessions.commit(resolved, outcome)
-        else:
-            committed = await self._at_last(lambda: sessions.commit(resolved, outcome))
+        async with self._recording(self._run.error):
+            if self._claim is None:
+                committed = await sessions.commit(resolved, outcome)
+            else:
+                committed = await self._at_last(lambda: sessions.commit(resolved, outcome))
         return {**response, "created_at": committed.created_at}
 
     async def _traced(self, response: JsonObject) -> object:

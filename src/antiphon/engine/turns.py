@@ -10,25 +10,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from functools import partial
 
 import msgspec
 
+from antiphon.engine.audit import AuditTrail
+from antiphon.engine.audit_entry import Deed, outcome_of
 from antiphon.engine.claims import ClaimKeeper
 from antiphon.engine.compaction import take_trigger
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.following import Follower
 from antiphon.engine.idempotency import Begun, Idempotency
 from antiphon.engine.leases import LeaseKeeper
+from antiphon.engine.limits import Admission, Limiter, reserve_for
 from antiphon.engine.plan import BackgroundPolicy, Plan, TurnOptions
 from antiphon.engine.publishing import Publisher
+from antiphon.engine.quota import Quota
 from antiphon.engine.routing import Router, Target
 from antiphon.engine.run import Run
-from antiphon.engine.scheduler import Scheduler
+from antiphon.engine.scheduler import Place, Scheduler
 from antiphon.engine.takeover import TakeOver
 from antiphon.engine.turn import Turn, TurnPolicy
 from antiphon.engine.webhooks import Deliverer
 from antiphon.hub.errors import (
+    AntiphonError,
     GatewayError,
     InvalidRequest,
     LeaseLost,
@@ -76,6 +82,8 @@ class Turns:
         background: BackgroundPolicy,
         contexts: Contexts,
         deliverer: Deliverer,
+        trail: AuditTrail,
+        quota: Quota,
     ) -> None:
         self._router = router
         self._format = format
@@ -86,6 +94,8 @@ class Turns:
         self._policy = policy
         self._contexts = contexts
         self._deliverer = deliverer
+        self._trail = trail
+        self._quota = quota
         self._holder = ids.request()
         self._leases = LeaseKeeper(policy.lease_ttl_s)
         self._scheduler = Scheduler(
@@ -94,6 +104,7 @@ class Turns:
             max_queued_per_tenant=background.max_queued_per_tenant,
         )
         self.idempotency = Idempotency(holder=self._holder, ttl_s=policy.lease_ttl_s, clock=clock)
+        self.limiter = Limiter()
         self._follower = Follower(log)
         self._claims: ClaimKeeper | None = None
         self._take_over: TakeOver | None = None
@@ -190,50 +201,94 @@ class Turns:
             AntiphonError: The request was refused; no upstream was asked.
         """
         self.refuse_draining()
+        with self._trail.refusing(principal, *_asked(body), request_id=options.request_id):
+            begun = await self._begin_once(body, principal, options)
+        if begun.replayed:
+            with self._trail.reading(principal, "request.replay", begun.run.response_id):
+                return begun
+        return begun
+
+    async def _begin_once(self, body: JsonObject, principal: Principal, options: TurnOptions) -> Begun:
         if options.key is None:
-            return Begun(await self._begin(body, principal, options, None))
+            return Begun(await self._admit(body, principal, options, None))
         if self._sessions is None:
             raise _needs_store("Idempotency-Key")
         return await self.idempotency.turn(
             self._sessions.for_tenant(principal.tenant),
             principal.tenant,
             options.key,
-            begin=lambda key: self._begin(body, principal, options, key),
+            begin=lambda key: self._admit(body, principal, options, key),
             follow=lambda response_id: self._recall(response_id, principal),
         )
 
-    async def _begin(self, body: JsonObject, principal: Principal, options: TurnOptions, key: KeyClaim | None) -> Run:
+    async def _admit(self, body: JsonObject, principal: Principal, options: TurnOptions, key: KeyClaim | None) -> Run:
+        with self.limiter.admit(principal) as admission:
+            return await self._begin(body, principal, options, key, admission)
+
+    async def _begin(
+        self,
+        body: JsonObject,
+        principal: Principal,
+        options: TurnOptions,
+        key: KeyClaim | None,
+        admission: Admission,
+    ) -> Run:
         request = await self._decode(body, generate=options.generate)
+        if request.store or request.background:
+            await self._quota.refuse_full(principal.tenant)
         if self._sessions is None:
             _refuse_state(body, request, options)
             request = msgspec.structs.replace(request, store=False)
         else:
             request = await self._sessions.for_tenant(principal.tenant).prompts.fill(request)
         request = take_trigger(request)
-        targets = await self._router.targets(request.model)
-        if request.background:
-            self._scheduler.admit(principal.tenant)
+        targets = await self._router.targets(request.model, principal)
+        with self._scheduler.admit(principal.tenant) if request.background else nullcontext() as place:
+            plan = await self._resolved(request, targets, principal, options, admission)
+            if not plan.is_pending(key):
+                return self._launch(plan)
+            return await self._opened(plan, key, admission, place.hand_over() if place is not None else None)
+
+    async def _resolved(
+        self,
+        request: TurnRequest,
+        targets: Sequence[Target],
+        principal: Principal,
+        options: TurnOptions,
+        admission: Admission,
+    ) -> Plan:
         if self._sessions is None:
             resolved = await resolve_stateless(
                 request, self._ids, principal.tenant, context=_local_context(request, options)
             )
-            plan = await self._plan(request, resolved, targets, options, None)
+            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=None)
+            plan = await self._reserve(plan, admission)
             self.refuse_draining()
-            return self._launch(plan)
+            return plan
         sessions = self._sessions.for_tenant(principal.tenant)
         resolved = await self._resolve(request, principal, sessions, options)
         async with self._leases.giving_back_at_fault(sessions, resolved.lease):
-            plan = await self._plan(request, resolved, targets, options, sessions)
+            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=sessions)
+            plan = await self._reserve(plan, admission)
             self.refuse_draining()  # a turn that began now would outlive the store
-        if not plan.is_pending(key):
-            return self._launch(plan)
-        # In a task of its own: nobody may leave between the row and the run.
-        opening = asyncio.get_running_loop().create_task(self._open(plan, key))
+        return plan
+
+    async def _opened(self, plan: Plan, key: KeyClaim | None, admission: Admission, place: Place | None) -> Run:
+        """The run of a turn that is written down first. In a task of its own: nobody may leave between row and run."""
+        opening = asyncio.get_running_loop().create_task(self._open(plan, key, place))
         self._beginning.add(opening)
-        opening.add_done_callback(self._opened)
+        opening.add_done_callback(self._forget_opening)
+        admission.hold()
+        opening.add_done_callback(lambda _: admission.let_go())
         return await asyncio.shield(opening)
 
-    def _opened(self, opening: asyncio.Task[Run]) -> None:
+    @staticmethod
+    async def _reserve(plan: Plan, admission: Admission) -> Plan:
+        if plan.request.generate:
+            await reserve_for(admission, plan.request, plan.context.items)
+        return msgspec.structs.replace(plan, admission=admission)
+
+    def _forget_opening(self, opening: asyncio.Task[Run]) -> None:
         self._beginning.discard(opening)
         if not opening.cancelled():
             opening.exception()  # retrieved: whoever asked may be gone
@@ -281,11 +336,14 @@ class Turns:
         resolved: ResolvedTurn,
         targets: Sequence[Target],
         options: TurnOptions,
+        *,
+        principal: Principal,
         sessions: TenantSessions | None,
     ) -> Plan:
         response_id = self._ids.response(resolved.family)
         context = await self._contexts.context(resolved)
         return Plan(
+            principal=principal,
             request=request,
             resolved=resolved,
             context=context,
@@ -312,8 +370,8 @@ class Turns:
             return options.on_disconnect == "continue"
         return not self._policy.cancel_on_disconnect
 
-    async def _open(self, plan: Plan, key: KeyClaim | None) -> Run:
-        """Write a turn down and start or queue it."""
+    async def _open(self, plan: Plan, key: KeyClaim | None, place: Place | None) -> Run:
+        """Write a turn down and start or queue it, where room was kept for it."""
         assert plan.sessions is not None
         pending = PendingTurn(
             response_id=plan.opening["id"],
@@ -323,11 +381,19 @@ class Turns:
             input=plan.resolved.input,
             opening=plan.opening,
             request_id=plan.request_id,
+            actor=plan.principal.actor,
         )
-        async with self._leases.giving_back_at_fault(plan.sessions, plan.resolved.lease):
-            claim = await plan.sessions.pending.open(
-                pending, key=key, holder=self._holder, ttl_s=self._policy.lease_ttl_s
-            )
+        try:
+            async with (
+                self._leases.giving_back_at_fault(plan.sessions, plan.resolved.lease),
+                self._trail.writing(plan.principal, plan.deed, request_id=plan.request_id),
+            ):
+                claim = await plan.sessions.pending.open(
+                    pending, key=key, holder=self._holder, ttl_s=self._policy.lease_ttl_s
+                )
+        finally:
+            if place is not None:
+                place.give_back()
         return self._launch(msgspec.structs.replace(plan, claim=claim, events=tuple(pending.announcement())))
 
     def _launch(self, plan: Plan) -> Run:
@@ -343,6 +409,8 @@ class Turns:
             is_kept=plan.sessions is not None,
         )
         run.keeps_context = plan.keeps_context
+        if plan.admission is not None:
+            plan.admission.follow(run)
         turn = self._turn(plan, run, self._publisher(plan, run) if publishes else None)
         turn.announce(plan.events)
         if plan.sessions is not None:
@@ -384,7 +452,19 @@ class Turns:
             claim=plan.claim,
             publisher=publisher,
             webhooks_of=self._deliverer.webhooks_of if plan.request.background else None,
+            recording=partial(self._recording, plan),
         )
+
+    def _recording(self, plan: Plan, error: AntiphonError | None) -> AbstractAsyncContextManager[object]:
+        outcome = outcome_of(error)
+        return self._trail.writing(plan.principal, plan.deed, request_id=plan.request_id, outcome=outcome)
+
+    def _note_unstored(self, plan: Plan, run: Run) -> None:
+        """Note a turn that has ended without being stored: it was not to be, or it never opened."""
+        refusal = run.finished.exception()
+        if plan.sessions is None or (refusal is not None and run.broken_off is None):
+            error = run.error if refusal is None else refusal
+            self._trail.note(plan.principal, *plan.deed, error=error, request_id=plan.request_id)
 
     def _start(self, plan: Plan, run: Run, turn: Turn) -> asyncio.Task[None]:
         async def perform() -> None:
@@ -400,6 +480,7 @@ class Turns:
                     self._leases.forget(plan.resolved.lease)
                 if not run.done:  # the event loop itself is ending, or there is a bug: nobody may wait for ever
                     run.refuse(GatewayError("The turn was broken off before its end could be stored."))
+                self._note_unstored(plan, run)
                 if run.background:
                     self._deliverer.look()
                 turn.log()
@@ -523,6 +604,16 @@ class Turns:
 
 def _shutting_down() -> ShuttingDown:
     return ShuttingDown("The gateway was shut down while this response was being generated.")
+
+
+def _asked(body: JsonObject) -> Deed:
+    """What asking for a turn is in the audit trail, before anything of it was checked."""
+    for name in ("previous_response_id", "conversation"):
+        given = body.get(name)
+        named = given.get("id") if isinstance(given, dict) else given
+        if isinstance(named, str):
+            return "response.continue", named
+    return "response.create", ""
 
 
 def _local_context(request: TurnRequest, options: TurnOptions) -> tuple[Item, ...] | None:

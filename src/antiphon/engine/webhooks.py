@@ -199,7 +199,7 @@ class Deliverer:
     async def _deliver(self, tenant: TenantId, delivery: Delivery) -> None:
         assert self._sessions is not None
         deliveries = self._sessions.for_tenant(tenant).deliveries
-        webhook = deliveries.webhook(delivery)
+        webhook = await deliveries.webhook(delivery)
         outcome, told = await self._tell(webhook)
         now = int(self._clock())
         next_at = None if told or outcome == str(_GONE) else self._next(delivery.attempts, now)

@@ -22,14 +22,20 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   │   ├── ConversationNotFound
     │   │   ├── ItemNotFound
     │   │   ├── PromptNotFound
+    │   │   ├── TenantNotFound
+    │   │   ├── ApiKeyNotFound
     │   │   └── ModelNotFound                 model_not_found
     │   ├── MethodNotAllowed             405
     │   ├── PayloadTooLarge              413  request_too_large
+    │   ├── Conflict                     409  conflict
     │   ├── IdempotencyConflict          409  idempotency_conflict
     │   ├── IdempotencyKeyReused         422  idempotency_key_reused
     │   ├── RequestTimeout               408  request_timeout              (retry helps)
     │   ├── HeadersTooLarge              431  request_headers_too_large
     │   ├── TooManyRequests              429  rate_limit_exceeded          (retry helps)
+    │   │   ├── RequestRateExceeded
+    │   │   ├── TokenRateExceeded
+    │   │   │   └── RequestOverTokenRate                                   (retry does not)
     │   │   └── QuotaExceeded                 insufficient_quota           (retry does not)
     │   └── UnsupportedMediaType         415
     ├── UpstreamError                        the model server behind us failed
@@ -47,6 +53,7 @@ A message says what was wrong, with which value, and what to do. It never holds 
         │   └── KeysUnavailable               keys_unavailable
         ├── StoreCorrupt                 500  store_corrupt
         ├── StoreConflict                409  store_conflict
+        │   ├── SealChanged                   seal_changed
         │   ├── BaseErased                    base_erased
         │   └── LeaseLost                     lease_lost
         ├── StreamOrderViolation         500  stream_order_violation
@@ -60,9 +67,11 @@ from typing import ClassVar, Literal
 
 __all__ = [
     "AntiphonError",
+    "ApiKeyNotFound",
     "AuthenticationRequired",
     "BaseErased",
     "ClientError",
+    "Conflict",
     "ContextLengthExceeded",
     "ConversationLocked",
     "ConversationNotFound",
@@ -85,14 +94,19 @@ __all__ = [
     "PreviousResponseNotFound",
     "PromptNotFound",
     "QuotaExceeded",
+    "RequestOverTokenRate",
+    "RequestRateExceeded",
     "RequestTimeout",
     "ResponseNotFound",
     "ResponseTooLarge",
+    "SealChanged",
     "ShuttingDown",
     "StoreConflict",
     "StoreCorrupt",
     "StoreUnavailable",
     "StreamOrderViolation",
+    "TenantNotFound",
+    "TokenRateExceeded",
     "TooManyRequests",
     "UnsupportedMediaType",
     "UnsupportedParameter",
@@ -298,6 +312,20 @@ class PromptNotFound(NotFound):
         super().__init__(f"Prompt with id '{prompt_id}' not found.")
 
 
+class TenantNotFound(NotFound):
+    """Administrators know no such tenant, or it is being erased."""
+
+    def __init__(self, tenant: str, hint: str = ".") -> None:
+        super().__init__(f"Tenant '{tenant}' not found{hint}")
+
+
+class ApiKeyNotFound(NotFound):
+    """Administrators know no API key of this id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"API key with id '{key_id}' not found.")
+
+
 class ModelNotFound(NotFound):
     """No upstream serves this model."""
 
@@ -329,6 +357,13 @@ class PayloadTooLarge(ClientError):
     default_code = "request_too_large"
 
 
+class Conflict(ClientError):
+    """What is asked for contradicts what is there already; the message says what."""
+
+    status = 409
+    default_code = "conflict"
+
+
 class IdempotencyConflict(ClientError):
     """The request of this idempotency key is being carried out elsewhere, or its answer was not kept."""
 
@@ -356,6 +391,41 @@ class TooManyRequests(ClientError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
     retryable = True
+
+
+class RequestRateExceeded(TooManyRequests):
+    """The caller sent as many requests in the last minute as it may. OpenAI's words."""
+
+    type = "requests"
+
+    def __init__(self, limit: int, used: int, *, retry_after_s: float) -> None:
+        super().__init__(
+            f"Rate limit reached on requests per min (RPM): Limit {limit}, Used {used}, Requested 1. "
+            f"Please try again in {retry_after_s:.1f}s.",
+            retry_after_s=retry_after_s,
+        )
+
+
+class TokenRateExceeded(TooManyRequests):
+    """The caller used as many tokens in the last minute as it may, with what this request needs. OpenAI's words."""
+
+    type = "tokens"
+
+    def __init__(self, limit: int, used: int, requested: int, *, retry_after_s: float | None) -> None:
+        hint = "" if retry_after_s is None else f" Please try again in {retry_after_s:.1f}s."
+        super().__init__(
+            f"Rate limit reached on tokens per min (TPM): Limit {limit}, Used {used}, Requested {requested}.{hint}",
+            retry_after_s=retry_after_s,
+        )
+
+
+class RequestOverTokenRate(TokenRateExceeded):
+    """One request needs more tokens than the caller may use in a minute. Waiting does not help."""
+
+    retryable = False
+
+    def __init__(self, limit: int, requested: int) -> None:
+        super().__init__(limit, 0, requested, retry_after_s=None)
 
 
 class QuotaExceeded(TooManyRequests):
@@ -502,6 +572,12 @@ class StoreConflict(GatewayError):
 
     status = 409
     default_code = "store_conflict"
+
+
+class SealChanged(StoreConflict):
+    """A family's keys were changed while something was sealed for it. To be sealed again, with the new ones."""
+
+    default_code = "seal_changed"
 
 
 class BaseErased(StoreConflict):

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import NewType
 
-__all__ = ["Family", "IdFactory", "ItemId", "LogId", "TenantId", "prefix_of_item"]
+__all__ = ["Family", "IdFactory", "ItemId", "LogId", "TenantId", "family_of", "prefix_of_item"]
 
 TenantId = NewType("TenantId", str)
 Family = NewType("Family", str)
@@ -20,6 +20,8 @@ ItemId = NewType("ItemId", str)
 LogId = NewType("LogId", int)
 
 _VERSION = "00"
+# Counted from the end: prefixes differ in length.
+_FAMILY_START, _FAMILY_END = 50, 34
 
 _ITEM_PREFIXES = {
     "message": "msg",
@@ -54,6 +56,11 @@ _ITEM_PREFIXES = {
 def prefix_of_item(item_type: str) -> str:
     """The id prefix of an item type; ``item`` for types that this version does not know."""
     return _ITEM_PREFIXES.get(item_type, "item")
+
+
+def family_of(an_id: str) -> Family:
+    """The family that an id of ours names."""
+    return Family(an_id[-_FAMILY_START:-_FAMILY_END])
 
 
 class _RandomPool:

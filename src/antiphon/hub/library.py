@@ -14,7 +14,16 @@ import msgspec
 from antiphon.hub.items import JsonObject
 from antiphon.hub.prompt import Prompt
 
-__all__ = ["ConversationDraft", "CursorPage", "ForkDraft", "ItemLine", "LibraryFormat", "ListRequest"]
+__all__ = [
+    "AuditRequest",
+    "ConversationDraft",
+    "CursorPage",
+    "Deletion",
+    "ForkDraft",
+    "ItemLine",
+    "LibraryFormat",
+    "ListRequest",
+]
 
 Query = Mapping[str, Sequence[str]]
 
@@ -53,6 +62,36 @@ class CursorPage(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
+class Deletion(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Decoded query parameters of a deletion.
+
+    Attributes:
+        cascade: Whatever stands on it goes too.
+        receipt: The answer says what was erased.
+        dry_run: Nothing is erased, and the answer says what would be.
+    """
+
+    cascade: bool = False
+    receipt: bool = False
+    dry_run: bool = False
+
+
+class AuditRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Decoded query parameters of the audit trail.
+
+    Attributes:
+        after: The index of the entry after which the page begins.
+        object_id, actor: Only entries that have these.
+    """
+
+    after: int = 0
+    limit: int = 100
+    object_id: str | None = None
+    actor: str | None = None
+
+
 class ConversationDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A decoded ``POST /v1/conversations``: full items as in :attr:`TurnRequest.input`, and metadata."""
 
@@ -74,8 +113,16 @@ class LibraryFormat(Protocol):
         """The ``include`` of a query that has nothing else."""
         ...
 
-    def decode_cascade(self, query: Query) -> bool:
-        """The ``cascade`` of a deletion."""
+    def decode_deletion(self, query: Query) -> Deletion:
+        """The query of a response's or conversation's deletion."""
+        ...
+
+    def decode_erasure(self, query: Query) -> bool:
+        """The ``dry_run`` of ``DELETE /v1/end_users/{end_user}``."""
+        ...
+
+    def decode_audit(self, query: Query) -> AuditRequest:
+        """The query of ``GET /v1/audit``."""
         ...
 
     def decode_response_list(self, query: Query) -> ListRequest:

@@ -1,8 +1,7 @@
 """
-The ASGI application: guard, route, handle, render errors. No rules of the API are here.
+The ASGI application: which operations there are, and what serves them. No rules of the API are here.
 
-Plain ASGI, so that it runs under any server and mounts in any application. Every error that reaches this place is
-answered as OpenAI's envelope with the request's id.
+Plain ASGI, so that it runs under any server and mounts in any application.
 """
 
 from __future__ import annotations
@@ -11,16 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from antiphon.engine.gateway import Gateway
-from antiphon.hub.errors import AntiphonError, GatewayError
+from antiphon.hub.errors import AntiphonError
 from antiphon.hub.format import StateFormat
-from antiphon.hub.principal import LOCAL
-from antiphon.server.body import BodyLimits, ClientDisconnected, Receive
+from antiphon.server.audit import AuditEndpoints
+from antiphon.server.auth import Authenticator, NoKeys
+from antiphon.server.body import BodyLimits, Receive
 from antiphon.server.conversations import ConversationsEndpoints
+from antiphon.server.dispatch import Dispatcher
 from antiphon.server.documentation import Documentation
-from antiphon.server.exchange import Exchange
+from antiphon.server.end_users import EndUsersEndpoints
 from antiphon.server.guard import Guard
 from antiphon.server.library import LibraryEndpoints
 from antiphon.server.library_table import library_operations
+from antiphon.server.people_table import people_operations
 from antiphon.server.prompts import PromptsEndpoints
 from antiphon.server.reply import Send
 from antiphon.server.responses import ResponsesEndpoints
@@ -43,6 +45,7 @@ class Edge:
     Serves a gateway.
 
     Args:
+        authenticator: Who says who calls; without one everybody is let in as the local principal.
         on_startup, on_shutdown: Awaited at the ASGI lifespan's ends; None where somebody else runs the gateway's life.
     """
 
@@ -51,6 +54,7 @@ class Edge:
         gateway: Gateway,
         state_format: StateFormat,
         *,
+        authenticator: Authenticator | None = None,
         guard: Guard | None = None,
         body_limits: BodyLimits | None = None,
         stream_limits: StreamLimits | None = None,
@@ -58,18 +62,26 @@ class Edge:
         on_startup: Callable[[], Awaitable[None]] | None = None,
         on_shutdown: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._gateway = gateway
-        self._log = gateway.log
-        self._guard = guard or Guard()
+        authenticator = authenticator or NoKeys()
+        guard = guard or Guard()
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
         body_limits = body_limits or BodyLimits()
         stream_limits = stream_limits or StreamLimits()
         routes = _routes(gateway, state_format, body_limits, stream_limits)
         self.routes = RouteTable(Documentation(routes, state_format.schemas()).routes)
+        self._dispatch = Dispatcher(
+            self.routes,
+            authenticator=authenticator,
+            guard=guard,
+            new_request_id=gateway.ids.request,
+            on_refused=lambda who, route, error: gateway.trail.note(who, "access.refused", route.name, error=error),
+            log=gateway.log,
+        )
         self._websocket = WebSocketEndpoint(
             gateway,
-            guard=self._guard,
+            authenticator=authenticator,
+            guard=guard,
             body_limits=body_limits,
             limits=socket_limits or SocketLimits(),
             max_lag_bytes=stream_limits.max_reader_lag_bytes,
@@ -79,37 +91,11 @@ class Edge:
         """Serve one ASGI scope."""
         match scope["type"]:
             case "http":
-                await self._http(scope, receive, send)
+                await self._dispatch(scope, receive, send)
             case "lifespan":
                 await self._lifespan(receive, send)
             case "websocket":
                 await self._websocket(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, request_id=self._gateway.ids.request(), principal=LOCAL)
-        try:
-            exchange.extra += self._guard.check(scope["headers"])
-            if exchange.method == "OPTIONS" and b"access-control-request-method" in exchange.headers:
-                asked = exchange.headers.get(b"access-control-request-headers", b"")
-                await exchange.answer({}, self._guard.preflight(asked))
-                return
-            route, exchange.params = self.routes.find(exchange.method, exchange.path)
-            await route.handler(exchange)
-        except ClientDisconnected:
-            self._log.info("client_disconnected", request=exchange.request_id)
-        except AntiphonError as error:
-            await self._answer_error(exchange, error)
-        except Exception as error:  # noqa: BLE001 - the last place that can tell the client
-            self._log.crash("request_crashed", error, request=exchange.request_id, path=exchange.path)
-            await self._answer_error(
-                exchange, GatewayError("The server had an error while processing your request. Sorry about that!")
-            )
-
-    async def _answer_error(self, exchange: Exchange, error: AntiphonError) -> None:
-        if exchange.answered:
-            self._log.warning("error_after_answer", request=exchange.request_id, error=error.message)
-            return
-        await exchange.answer_error(error)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -143,4 +129,5 @@ def _routes(
             TransferEndpoints(gateway, state_format, body_limits=body_limits),
             PromptsEndpoints(gateway, state_format, body_limits=body_limits),
         ),
+        *people_operations(EndUsersEndpoints(gateway, state_format), AuditEndpoints(gateway, state_format)),
     ]

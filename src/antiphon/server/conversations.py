@@ -45,10 +45,17 @@ class ConversationsEndpoints:
 
     async def delete(self, exchange: Exchange) -> None:
         """``DELETE /v1/conversations/{id}``."""
-        cascade = self._state_format.decode_cascade(exchange.query)
-        conversation_id = exchange.params[0]
+        wanted = self._state_format.decode_deletion(exchange.query)
+        if wanted.cascade:
+            exchange.require("responses:delete")  # those that were made in it go with it
         await exchange.answer(
-            await self._library.delete_conversation(conversation_id, exchange.principal, cascade=cascade)
+            await self._library.delete_conversation(
+                exchange.params[0],
+                exchange.principal,
+                cascade=wanted.cascade,
+                receipt=wanted.receipt,
+                dry_run=wanted.dry_run,
+            )
         )
 
     async def list(self, exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ import orjson
 from antiphon.hub.items import JsonObject
 from antiphon.server.docs_page import Page, docs_page
 from antiphon.server.exchange import Exchange
-from antiphon.server.openapi import openapi_document
+from antiphon.server.openapi import GATEWAY, About, openapi_document
 from antiphon.server.routes import Route
 
 __all__ = ["Documentation"]
@@ -21,6 +21,7 @@ class Documentation:
     Args:
         routes: Every other operation.
         schemas: What the routes' schemas are.
+        about: What the document says of itself.
 
     Attributes:
         routes: Every operation, its own two included.
@@ -29,9 +30,9 @@ class Documentation:
         ValueError: A route names a schema that there is not.
     """
 
-    def __init__(self, routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> None:
+    def __init__(self, routes: Sequence[Route], schemas: Mapping[str, JsonObject], about: About = GATEWAY) -> None:
         self.routes = (*routes, *self._own_routes())
-        self._document = openapi_document(self.routes, schemas)
+        self._document = openapi_document(self.routes, schemas, about)
 
     async def openapi(self, exchange: Exchange) -> None:
         """``GET /openapi.json``."""
@@ -60,6 +61,7 @@ class Documentation:
                 "This API for programs",
                 name="openapi",
                 tag="Service",
+                scope="public",
                 answer="Document",
                 extension=True,
                 details="An OpenAPI 3.1 document.",
@@ -71,6 +73,7 @@ class Documentation:
                 "This API for people",
                 name="docs",
                 tag="Service",
+                scope="public",
                 answer="Page",
                 media_type="text/html",
                 extension=True,

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from antiphon.hub.errors import AntiphonError, InvalidRequest
+from antiphon.hub.errors import AntiphonError, InsufficientScope, InvalidRequest
 from antiphon.hub.items import JsonObject
-from antiphon.hub.principal import Principal
+from antiphon.hub.principal import Principal, Scope
 from antiphon.server.body import BodyLimits, Malformed, Receive, malformed_request, read_json
 from antiphon.server.reply import Headers, Send, send_body, send_error, send_json
 from antiphon.version import VERSION
 
-__all__ = ["Exchange"]
+__all__ = ["VERSIONS", "Exchange"]
 
 # The API's own version, and ours: by the latter another gateway recognises this one.
-_VERSIONS = ((b"openai-version", b"2020-10-01"), (b"x-antiphon-version", VERSION.encode()))
+VERSIONS = ((b"openai-version", b"2020-10-01"), (b"x-antiphon-version", VERSION.encode()))
 
 
 class Exchange:
@@ -41,7 +41,7 @@ class Exchange:
         self.request_id = request_id
         self.principal = principal
         self.received_at = time.monotonic()
-        self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *_VERSIONS]
+        self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *VERSIONS]
         self.answered = False
         self._query_string: bytes = scope.get("query_string", b"")
 
@@ -60,6 +60,16 @@ class Exchange:
         for name in self.query:
             shown = name[:100]
             raise InvalidRequest(f"Unknown parameter: '{shown}'.", param=shown, code="unknown_parameter")
+
+    def require(self, scope: Scope) -> None:
+        """
+        See whether the caller may do more than what the route needs of everybody.
+
+        Raises:
+            InsufficientScope: It may not.
+        """
+        if scope not in self.principal.scopes:
+            raise InsufficientScope(scope)
 
     async def read_json(
         self, limits: BodyLimits, *, empty: JsonObject | None = None, malformed: Malformed = malformed_request

@@ -3,7 +3,7 @@ Who may talk to this server from where: the Host and Origin of a request.
 
 A web page elsewhere must not spend the user's keys through a gateway on the loopback interface, neither directly
 (CORS) nor by making its own name resolve to us (DNS rebinding). So exactly one Host is needed and it has to be one of
-ours, and an Origin has to be our own or one that is configured by name.
+ours, and an Origin has to be our own or one that is configured by name. And the head has to be within its limits.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 
 from antiphon.hub.errors import Forbidden, InvalidRequest
+from antiphon.server.head import HeadLimits, RawHeaders
 
 __all__ = ["Guard"]
 
@@ -22,17 +23,23 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/]+)(?::[0-9]*)?")
 _CORS_METHODS = b"GET, POST, DELETE, OPTIONS"
 _CORS_MAX_AGE = b"600"
 
-RawHeaders = Iterable[tuple[bytes, bytes]]
-
 
 class Guard:
     """
     Args:
         allowed_hosts: Names, without port, under which this server may be addressed besides the loopback ones.
         cors_origins: Origins (``scheme://host[:port]``) whose pages may call; their browsers are told so.
+        limits: Of a request's head.
     """
 
-    def __init__(self, *, allowed_hosts: Iterable[str] = (), cors_origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        allowed_hosts: Iterable[str] = (),
+        cors_origins: Iterable[str] = (),
+        limits: HeadLimits | None = None,
+    ) -> None:
+        self._limits = limits or HeadLimits()
         self._hosts = frozenset(name.lower() for name in (*_LOOPBACK, *allowed_hosts))
         self._origins = frozenset(origin.lower().rstrip("/") for origin in cors_origins)
 
@@ -44,9 +51,11 @@ class Guard:
             CORS headers for the answer; empty without a configured Origin.
 
         Raises:
-            InvalidRequest: Not exactly one Host.
+            HeadersTooLarge: The head exceeds a limit.
+            InvalidRequest: Not exactly one Host, or another field twice that may stand there once.
             Forbidden: A foreign Host or Origin.
         """
+        self._limits.check(headers)
         hosts = []
         origin = None
         for name, value in headers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ABOUT_TURNS", "ANSWER_HEADERS", "OF_EVERY_ANSWER", "OF_TURNS", "REQUEST_HEADERS"]
+__all__ = ["ABOUT_TURNS", "ANSWER_HEADERS", "OF_EVERY_ANSWER", "OF_RATES", "OF_TURNS", "REQUEST_HEADERS"]
 
 REQUEST_HEADERS: Mapping[str, str] = {
     "idempotency-key": "A key of your own for this request. Sent again with the same key and body, it is not carried "
@@ -24,6 +24,10 @@ OF_TURNS = (
     "x-antiphon-not-applied",
 )
 
+OF_RATES = tuple(
+    f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset")
+)
+
 ANSWER_HEADERS: Mapping[str, str] = {
     "x-request-id": "Names this request; errors and logs carry it too.",
     "x-antiphon-history": "How many items of history the model was given, from where, and how many were left out; "
@@ -35,7 +39,16 @@ ANSWER_HEADERS: Mapping[str, str] = {
     "x-antiphon-token-count": "'exact' where the model's own server counted, 'estimate' where nobody could.",
     "idempotent-replayed": "'true' where the answer is the one that this key had before.",
     "x-antiphon-response-id": "The id of the turn that failed and is kept.",
-    "x-should-retry": "'true' where sending the same request again can help.",
+    **{
+        f"x-ratelimit-{what}-{of}": f"{text} {of} in a minute; only where there is a limit."
+        for of in ("requests", "tokens")
+        for what, text in (
+            ("limit", "The caller's limit of"),
+            ("remaining", "What is left of the caller's"),
+            ("reset", "After how long all is left again, if nothing is used until then, of the caller's"),
+        )
+    },
+    "x-should-retry": "'true' where sending the same request again can help, 'false' where it cannot.",
     "retry-after": "After how many seconds.",
     "retry-after-ms": "After how many milliseconds.",
 }

@@ -13,46 +13,74 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import msgspec
+
 from antiphon.hub.errors import (
     AntiphonError,
+    AuthenticationRequired,
     Forbidden,
     GatewayError,
     IdempotencyConflict,
     IdempotencyKeyReused,
+    InsufficientScope,
     InvalidRequest,
     PayloadTooLarge,
     StoreCorrupt,
     StoreUnavailable,
+    TooManyRequests,
     UnsupportedMediaType,
 )
 from antiphon.hub.items import JsonObject
 from antiphon.server.headers import ANSWER_HEADERS, OF_EVERY_ANSWER, REQUEST_HEADERS
-from antiphon.server.routes import Route
+from antiphon.server.routes import PUBLIC, Route
 from antiphon.version import VERSION
 
-__all__ = ["openapi_document", "reachable"]
+__all__ = ["GATEWAY", "About", "openapi_document", "reachable"]
 
-_INTRODUCTION = (
-    "A gateway that gives any language model a memory. It speaks OpenAI's Responses and Conversations APIs and keeps "
-    "their state itself. Operations that OpenAI's API does not have are marked as extensions."
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a document says of itself.
+
+    Attributes:
+        credential: Whom it serves.
+    """
+
+    title: str
+    introduction: str
+    credential: str
+
+
+GATEWAY = About(
+    title="Antiphon",
+    introduction="A gateway that gives any language model a memory. It speaks OpenAI's Responses and Conversations "
+    "APIs and keeps their state itself. Operations that OpenAI's API does not have are marked as extensions.",
+    credential="An API key of the gateway, or a token of an identity provider that it trusts. A gateway without keys, "
+    "which serves its own machine alone, takes any and none.",
 )
+
 _CHAPTERS = {
     "Responses": "Turns: ask a model, and find again what was asked and answered.",
     "Conversations": "Kept, editable lists of items that turns can take place in.",
     "Prompts": "Stored instructions with placeholders.",
     "Webhooks": "Calls of yours that are made when a turn ends.",
     "Models": "What can be asked.",
+    "Tenants": "Who shares this gateway, each with state of its own.",
+    "Keys": "What tenants' programs, and administrators, show to be let in.",
+    "End users": "Those on whose behalf a tenant's turns are made.",
+    "Audit": "Who did what, and when.",
     "Service": "The gateway itself.",
 }
 _OF_KEYS = (IdempotencyConflict, IdempotencyKeyReused)
 _OF_EVERYBODY = (InvalidRequest, Forbidden, GatewayError)
+_OF_CREDENTIALS = (AuthenticationRequired, InsufficientScope, TooManyRequests)
 _OF_BODIES = (PayloadTooLarge, UnsupportedMediaType)
 _OF_STATE = (StoreUnavailable, StoreCorrupt)
 _STATELESS = ("Models", "Service")
 _OF_ERRORS = ("x-should-retry", "retry-after", "retry-after-ms")
 
 
-def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObject:
+def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject], about: About = GATEWAY) -> JsonObject:
     """
     The document of these routes, with the schemas that they lead to.
 
@@ -65,13 +93,13 @@ def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject])
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Antiphon",
+            "title": about.title,
             "version": VERSION,
-            "description": _INTRODUCTION,
+            "description": about.introduction,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": ".", "description": "Where this document was read."}],
-        "security": [{}, {"bearer": []}],
+        "security": [{"bearer": []}],
         "tags": [{"name": tag, "description": text} for tag, text in _CHAPTERS.items() if tag in used],
         "paths": _paths(routes, schemas),
         "components": {
@@ -80,7 +108,7 @@ def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject])
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A gateway without keys, which serves its own machine alone, takes any and none.",
+                    "description": about.credential,
                 }
             },
         },
@@ -116,6 +144,7 @@ def _operation(route: Route, schemas: Mapping[str, JsonObject]) -> JsonObject:
         "operationId": route.name,
         "summary": route.summary,
         "tags": [route.tag],
+        **_access(route),
         "x-antiphon-extension": route.extension,
     }
     if route.details:
@@ -133,6 +162,13 @@ def _operation(route: Route, schemas: Mapping[str, JsonObject]) -> JsonObject:
         operation["requestBody"] = {"required": not route.optional_body, "content": content}
     operation["responses"] = {"200": _success(route), **_failures(route)}
     return operation
+
+
+def _access(route: Route) -> JsonObject:
+    """What a caller needs: a credential with this scope, or none at all."""
+    if route.scope == PUBLIC:
+        return {"security": []}
+    return {"security": [{"bearer": [route.scope]}], "x-antiphon-scope": route.scope}
 
 
 def _placeholder(name: str) -> JsonObject:
@@ -199,10 +235,11 @@ def _failures(route: Route) -> JsonObject:
 
 
 def _errors(route: Route) -> Iterable[type[AntiphonError]]:
+    of_credentials = _OF_CREDENTIALS if route.scope != PUBLIC else ()
     of_bodies = _OF_BODIES if route.body is not None else ()
     of_state = _OF_STATE if route.tag not in _STATELESS else ()
     of_keys = _OF_KEYS if route.idempotent else ()
-    return chain(_OF_EVERYBODY, of_bodies, route.errors, of_keys, of_state)
+    return chain(_OF_EVERYBODY, of_credentials, of_bodies, route.errors, of_keys, of_state)
 
 
 def _error(error: type[AntiphonError]) -> JsonObject:

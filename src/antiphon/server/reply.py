@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from antiphon.hub.errors import AntiphonError, MethodNotAllowed
+from antiphon.hub.errors import AntiphonError, AuthenticationRequired, MethodNotAllowed
 
 __all__ = ["Headers", "Send", "error_headers", "send_body", "send_error", "send_json"]
 
@@ -38,14 +39,19 @@ def error_headers(error: AntiphonError) -> list[tuple[bytes, bytes]]:
     """
     Headers that say more of an error: those that official clients look at before they retry, and what else is allowed.
 
-    A 400 is not retried by them unless ``x-should-retry`` says so; an upstream's refusal never gets better.
+    A 400 is not retried by them unless ``x-should-retry`` says so, and a 429 always is: one that waiting does not mend
+    has to say so. An upstream's refusal never gets better.
     """
     headers = []
+    if isinstance(error, AuthenticationRequired):
+        headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if error.retryable and error.http_status < 429:
         headers.append((b"x-should-retry", b"true"))
+    if error.http_status == 429 and not error.retryable:
+        headers.append((b"x-should-retry", b"false"))
     if error.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after_s))))
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s))))
         headers.append((b"retry-after-ms", b"%d" % round(error.retry_after_s * 1000)))
     return headers

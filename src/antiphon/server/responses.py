@@ -17,6 +17,7 @@ from antiphon.server.body import BodyLimits, ClientDisconnected
 from antiphon.server.exchange import Exchange
 from antiphon.server.lists import list_body
 from antiphon.server.once import created_once
+from antiphon.server.rates import rate_headers
 from antiphon.server.sse import StreamLimits, Watch, write_stream
 from antiphon.sessions.keys import KeyedRequest
 from antiphon.sessions.work import Settle
@@ -52,6 +53,8 @@ class ResponsesEndpoints:
         except BaseException:
             watch.close()
             raise
+        finally:
+            self._tell_rates(exchange)
         run = begun.run
         run.enter()
         if begun.replayed:
@@ -90,6 +93,10 @@ class ResponsesEndpoints:
             await self._leave(waiting)
             raise ClientDisconnected
         return waiting.result()
+
+    def _tell_rates(self, exchange: Exchange) -> None:
+        """Every answer to a request that counts, refused or not, says what is left."""
+        exchange.extra += rate_headers(self._gateway.turns.limiter.rates(exchange.principal))
 
     async def _leave(self, waiting: asyncio.Task[Begun]) -> None:
         """Wait no more for a turn to begin. If it has begun in this very moment, it has lost its reader."""
@@ -168,18 +175,36 @@ class ResponsesEndpoints:
         async def create(settle: Settle | None) -> JsonObject:
             return await self._gateway.compact(body, exchange.principal, settle=settle)
 
-        await exchange.answer(await created_once(exchange, self._gateway.library, body, create))
+        try:
+            compacted = await created_once(exchange, self._gateway.library, body, create)
+        finally:
+            self._tell_rates(exchange)
+        await exchange.answer(compacted)
 
     async def input_tokens(self, exchange: Exchange) -> None:
         """``POST /v1/responses/input_tokens``."""
-        count = await self._gateway.count_input(await exchange.read_json(self._body_limits), exchange.principal)
+        request = await exchange.read_json(self._body_limits)
+        try:
+            count = await self._gateway.count_input(request, exchange.principal)
+        finally:
+            self._tell_rates(exchange)
         body = {"object": "response.input_tokens", "input_tokens": count.tokens}
         await exchange.answer(body, ((_TOKEN_COUNT, b"exact" if count.exact else b"estimate"),))
 
     async def delete(self, exchange: Exchange) -> None:
         """``DELETE /v1/responses/{id}``."""
-        cascade = self._state_format.decode_cascade(exchange.query)
-        await exchange.answer(await self._gateway.delete(exchange.params[0], exchange.principal, cascade=cascade))
+        wanted = self._state_format.decode_deletion(exchange.query)
+        if wanted.cascade:
+            exchange.require("conversations:delete")  # forks that show it go with it
+        await exchange.answer(
+            await self._gateway.delete(
+                exchange.params[0],
+                exchange.principal,
+                cascade=wanted.cascade,
+                receipt=wanted.receipt,
+                dry_run=wanted.dry_run,
+            )
+        )
 
     async def input_items(self, exchange: Exchange) -> None:
         """``GET /v1/responses/{id}/input_items``."""

@@ -2,7 +2,7 @@
 Routes: a table of method, path, handler and what the published documentation says of them.
 
 A path is matched segment by segment; ``{name}`` matches one segment, which is handed over as it came. A route that is
-not in the table does not exist, and one that is not documented cannot be put into it.
+not in the table does not exist, and one that is not documented, or does not say who may call it, cannot be put into it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,34 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 from urllib.parse import unquote
 
 from antiphon.hub.errors import AntiphonError, MethodNotAllowed, NotFound
+from antiphon.hub.principal import Scope
 from antiphon.server.exchange import Exchange
 
-__all__ = ["Handler", "Route", "RouteTable", "Tag"]
+__all__ = ["PUBLIC", "Access", "Handler", "Route", "RouteTable", "Tag"]
 
 Handler = Callable[[Exchange], Awaitable[None]]
-Tag = Literal["Responses", "Conversations", "Prompts", "Webhooks", "Models", "Service"]
+Tag = Literal[
+    "Responses",
+    "Conversations",
+    "Prompts",
+    "Webhooks",
+    "Models",
+    "Tenants",
+    "Keys",
+    "End users",
+    "Audit",
+    "Service",
+]
+
+# What a caller needs: a scope, or nothing, not even a credential.
+Access = Scope | Literal["public"]
+PUBLIC: Final = "public"
+
+_KNOWN_ACCESS = frozenset((*get_args(Scope), PUBLIC))
 
 _PATH = re.compile(r"(/(?:[a-z0-9_.]+|\{[a-z_]+\}))+")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -38,6 +56,7 @@ class Route:
         summary: What it does, in a few words.
         name: The operation's id in the published document; OpenAI's own where it has the operation.
         tag: The chapter that it stands in.
+        scope: What a caller needs; ``public`` for an operation that needs no credential.
         answer: The schema of the body when it succeeds.
         extension: Whether OpenAI's API lacks it.
         body: The schema of the request's body; None if there is none.
@@ -60,6 +79,7 @@ class Route:
     _: KW_ONLY
     name: str
     tag: Tag
+    scope: Access
     answer: str
     extension: bool
     body: str | None = None
@@ -79,6 +99,8 @@ class Route:
             raise ValueError(f"Route {self.path}: a placeholder needs a name, as in '/v1/responses/{{response_id}}'.")
         if not (self.summary and self.name and self.answer):
             raise ValueError(f"Route {self.method} {self.path}: a summary, a name and an answer are needed.")
+        if self.scope not in _KNOWN_ACCESS:
+            raise ValueError(f"Route {self.method} {self.path}: there is no scope '{self.scope}'.")
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -105,25 +127,27 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
         """
-        The route for a request and what its placeholders matched.
+        The route for a request and what its placeholders matched. HEAD finds what GET does.
 
         Raises:
             NotFound: No route has this path.
             MethodNotAllowed: A route has this path with another method.
         """
-        route = self._fixed.get((method, path))
+        wanted = "GET" if method == "HEAD" else method
+        route = self._fixed.get((wanted, path))
         if route is not None:
             return route, ()
         segments = path.split("/")
         for pattern, candidate in self._patterns:
             params = _match(pattern, segments)
-            if params is not None and candidate.method == method:
+            if params is not None and candidate.method == wanted:
                 return candidate, params
         raise self._unknown(method, path, segments)
 
     def _unknown(self, method: str, path: str, segments: Sequence[str]) -> NotFound | MethodNotAllowed:
-        methods = {route.method for route in self.routes if route.path == path}
+        methods: set[str] = {route.method for route in self.routes if route.path == path}
         methods |= {route.method for pattern, route in self._patterns if _match(pattern, segments) is not None}
+        methods |= {"HEAD"} if "GET" in methods else set()
         shown = "".join(char for char in path[:200] if char.isprintable())
         if methods:
             allowed = tuple(sorted(methods))

@@ -17,12 +17,12 @@ class ServiceEndpoints:
 
     async def models(self, exchange: Exchange) -> None:
         """``GET /v1/models``."""
-        await exchange.answer({"object": "list", "data": await self._gateway.models()})
+        await exchange.answer({"object": "list", "data": await self._gateway.models(exchange.principal)})
 
     async def model(self, exchange: Exchange) -> None:
         """``GET /v1/models/{id}``."""
         wanted = exchange.params[0]
-        for model in await self._gateway.models():
+        for model in await self._gateway.models(exchange.principal):
             if model["id"] == wanted:
                 await exchange.answer(model)
                 return

@@ -9,7 +9,7 @@ otherwise leaves its turns without a reader, as over HTTP.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +52,7 @@ class Ending:
 class SocketConnection:
     """
     Args:
+        authenticate: Who is at the other end; asked for every turn.
         options: What the handshake's headers say about every turn.
         request_id: Of the handshake, for the log.
     """
@@ -62,7 +63,7 @@ class SocketConnection:
         receive: Receive,
         send: Send,
         *,
-        principal: Principal,
+        authenticate: Callable[[], Awaitable[Principal]],
         options: TurnOptions,
         request_id: str,
         body_limits: BodyLimits,
@@ -73,7 +74,7 @@ class SocketConnection:
         self._gateway = gateway
         self._receive = receive
         self._send = send
-        self._principal = principal
+        self._authenticate = authenticate
         self._options = options
         self._request_id = request_id
         self._body_limits = body_limits
@@ -199,16 +200,16 @@ class SocketConnection:
         self._begin()
 
     async def _perform(self, request: SocketRequest) -> None:
-        turn = SocketTurn(
-            self._gateway,
-            self._lanes,
-            request,
-            principal=self._principal,
-            options=self._options,
-            send=self._write,
-            max_lag_bytes=self._max_lag_bytes,
-        )
         try:
+            turn = SocketTurn(
+                self._gateway,
+                self._lanes,
+                request,
+                principal=await self._authenticate(),
+                options=self._options,
+                send=self._write,
+                max_lag_bytes=self._max_lag_bytes,
+            )
             await turn.perform()
         except AntiphonError as error:
             await self._refuse(error, request.frame.stream_id)

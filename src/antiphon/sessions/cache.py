@@ -5,6 +5,9 @@ A view never changes: the log below a response only grows, and removals have an 
 for as long as its head exists. Whether the head exists, and whose it is, is never answered from here: the store is
 asked every time. An entry moves on to the turn that continued it; a fork from an older turn is read from the store
 again.
+
+What was erased is dropped from here at once. A history that was read before that and would be put here after it is
+refused: whoever reads says since when.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ __all__ = ["CachedHistory", "HistoryCache"]
 
 # A decoded JSON object takes several times the bytes of its text.
 _BYTES_PER_TEXT_BYTE = 6
+
+# Of so many tenants it is known when they last erased something; of all others, that it was not after these.
+_MAX_ERASERS = 1000
 
 
 class CachedHistory(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +57,13 @@ class HistoryCache:
         self._max_bytes = max_bytes
         self._size_bytes = 0
         self._entries: OrderedDict[tuple[TenantId, str], CachedHistory] = OrderedDict()
+        self._moment = 0
+        self._erased: OrderedDict[TenantId, int] = OrderedDict()
+        self._erased_by_others = 0
+
+    def moment(self) -> int:
+        """Now, to be noted before something is read that is going to be put here."""
+        return self._moment
 
     def get(self, tenant: TenantId, key: str) -> CachedHistory | None:
         """The history, now the most recently used; None if it is not here."""
@@ -59,11 +72,21 @@ class HistoryCache:
             self._entries.move_to_end((tenant, key))
         return entry
 
-    def put(self, tenant: TenantId, key: str, history: CachedHistory, *, instead_of: str | None = None) -> None:
-        """Keep a history; *instead_of* names the one that it grew from."""
+    def put(
+        self, tenant: TenantId, key: str, history: CachedHistory, *, since: int, instead_of: str | None = None
+    ) -> None:
+        """
+        Keep a history, unless the tenant has erased something since it was read.
+
+        Args:
+            since: The :meth:`moment` before it was read.
+            instead_of: The history that it grew from.
+        """
+        if self._erased.get(tenant, self._erased_by_others) > since:
+            return
         if instead_of is not None:
-            self.drop(tenant, instead_of)
-        self.drop(tenant, key)
+            self._remove(tenant, instead_of)
+        self._remove(tenant, key)
         if _weight(history) > self._max_bytes:
             return
         self._entries[tenant, key] = history
@@ -74,11 +97,24 @@ class HistoryCache:
 
     def drop_all(self, tenant: TenantId) -> None:
         """Forget every history of a tenant: something was erased that any of them may show."""
+        self._note_erased(tenant)
         for key in [key for owner, key in self._entries if owner == tenant]:
-            self.drop(tenant, key)
+            self._remove(tenant, key)
 
-    def drop(self, tenant: TenantId, key: str) -> None:
-        """Forget a history, if it is here."""
+    def drop(self, tenant: TenantId, *keys: str) -> None:
+        """Forget histories, if they are here: something that they may show was erased."""
+        self._note_erased(tenant)
+        for key in keys:
+            self._remove(tenant, key)
+
+    def _note_erased(self, tenant: TenantId) -> None:
+        self._moment += 1
+        self._erased[tenant] = self._moment
+        self._erased.move_to_end(tenant)
+        if len(self._erased) > _MAX_ERASERS:
+            _, self._erased_by_others = self._erased.popitem(last=False)
+
+    def _remove(self, tenant: TenantId, key: str) -> None:
         entry = self._entries.pop((tenant, key), None)
         if entry is not None:
             self._size_bytes -= _weight(entry)

@@ -86,9 +86,7 @@ class Codec(Protocol):
         """
         ...
 
-    async def keys(
-        self, tenant: TenantId, families: Collection[Family], *, payloads: Collection[bytes] = ()
-    ) -> Keys:
+    async def keys(self, tenant: TenantId, families: Collection[Family], *, payloads: Collection[bytes] = ()) -> Keys:
         """
         What encodes and decodes in these families of a tenant. Nothing is waited for if it is all at hand.
 
@@ -103,11 +101,18 @@ class Codec(Protocol):
         """
         ...
 
-    async def found(self, tenant: TenantId, family: Family) -> bytes:
+    async def found(self, tenant: TenantId, family: Family, *, is_new: bool = False) -> bytes:
         """
         Begin a family. Returns what the store has to keep with it (its *seal*), from the first payload on; the same
         again until the store has it. For a family that the store has already it returns that one's.
+
+        Args:
+            is_new: Its name was made just now, so the store need not be asked whether it has it.
         """
+        ...
+
+    def forget(self, tenant: TenantId) -> None:
+        """Ask anew for every key of this tenant: they were changed, or destroyed."""
         ...
 
 
@@ -121,9 +126,12 @@ class PlainCodec:
         """See :class:`Codec`."""
         return self
 
-    async def found(self, tenant: TenantId, family: Family) -> bytes:
+    async def found(self, tenant: TenantId, family: Family, *, is_new: bool = False) -> bytes:
         """See :class:`Codec`."""
         return b""
+
+    def forget(self, tenant: TenantId) -> None:
+        """See :class:`Codec`."""
 
     def encode(self, value: object, place: Place) -> bytes:
         """See :class:`Keys`."""

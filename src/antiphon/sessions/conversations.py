@@ -11,17 +11,19 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import msgspec
 
-from antiphon.hub.errors import ConversationNotFound, DuplicateItem, ItemNotFound, ResponseNotFound
+from antiphon.hub.errors import ConversationNotFound, DuplicateItem, ItemNotFound, ResponseNotFound, StoreCorrupt
 from antiphon.hub.format import PageRequest
-from antiphon.hub.ids import IdFactory, TenantId
+from antiphon.hub.ids import IdFactory, TenantId, family_of
 from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.library import ConversationDraft, ForkDraft, ListRequest
 from antiphon.sessions.cache import HistoryCache
-from antiphon.sessions.inputs import entries_of, in_slices, resolve_input
+from antiphon.sessions.directory import Erasure
+from antiphon.sessions.inputs import InputItem, entries_of, resolve_input
 from antiphon.sessions.kept import AddedItems, CreatedConversation
 from antiphon.sessions.library import ListPage
 from antiphon.sessions.payloads import Payloads
-from antiphon.sessions.records import Conversation, NewConversation, Page, StoredItem
+from antiphon.sessions.records import Conversation, Entry, NewConversation, Page
+from antiphon.sessions.reread import reread_if_erased
 from antiphon.sessions.search import Search
 from antiphon.sessions.store import TenantStore
 from antiphon.sessions.work import Settle
@@ -83,28 +85,36 @@ class Conversations:
         self._cache = cache
         self._search = search
 
-    async def create(self, draft: ConversationDraft, *, settle: Settle | None = None) -> JsonObject:
+    async def create(
+        self, draft: ConversationDraft, *, settle: Settle | None = None, new_id: str | None = None
+    ) -> JsonObject:
         """
         Create a conversation with its first items.
+
+        Args:
+            new_id: Its id, for whoever has to know it before it is there; of a family that is not in use.
 
         Raises:
             ItemNotFound: An item reference is unknown to this tenant.
         """
-        family = self._ids.family()
+        family = self._ids.family() if new_id is None else family_of(new_id)
         items = await resolve_input(
             draft.items, history=(), store=self._store, payloads=self._payloads, ids=self._ids, family=family
         )
         new = NewConversation(
-            id=self._ids.conversation(family),
+            id=new_id or self._ids.conversation(family),
             family=family,
+            seal=await self._payloads.found(family, is_new=True),
             created_at=int(self._clock()),
             payload=b"",
             entries=tuple(await entries_of(items, self._payloads)),
         )
         new = await self._described(new, draft.metadata)
-        await self._store.create_conversation(new, settlement=settle and settle(CreatedConversation(new.id)))
-        return self._body(new)
+        settlement = await settle(CreatedConversation(new.id)) if settle else None
+        await self._store.create_conversation(new, settlement=settlement)
+        return _body(new, draft.metadata)
 
+    @reread_if_erased
     async def retrieve(self, conversation_id: str) -> JsonObject:
         """
         A conversation.
@@ -112,8 +122,9 @@ class Conversations:
         Raises:
             ConversationNotFound: This tenant has no such conversation.
         """
-        return self._body(await self._known(conversation_id))
+        return await self._body(await self._known(conversation_id))
 
+    @reread_if_erased
     async def update(self, conversation_id: str, metadata: dict[str, str]) -> JsonObject:
         """
         Replace a conversation's metadata.
@@ -121,27 +132,40 @@ class Conversations:
         Raises:
             ConversationNotFound: This tenant has no such conversation.
         """
-        payload = self._payloads.metadata(metadata, conversation_id)
+        await self._known(conversation_id)  # what there is not has no key that its metadata could be sealed with
+        payload = await self._payloads.metadata(metadata, conversation_id)
         terms = await self._search.terms(metadata)
         updated = await self._store.update_conversation(conversation_id, payload, terms)
         if updated is None:
             raise ConversationNotFound(conversation_id)
-        return self._body(updated)
+        return _body(updated, metadata)
 
-    async def delete(self, conversation_id: str, *, cascade: bool = False) -> None:
+    async def delete(self, conversation_id: str, *, cascade: bool = False, dry_run: bool = False) -> Erasure:
         """
         Make a conversation unknown. Its responses stay, unless *cascade* takes along all that stands on it.
+
+        Args:
+            dry_run: Change nothing.
+
+        Returns:
+            What went, or would go.
 
         Raises:
             ConversationNotFound: This tenant has no such conversation.
             ConversationLocked: With *cascade*, a turn runs in a conversation that would change.
         """
-        if not await self._store.delete_conversation(conversation_id, cascade=cascade):
+        try:
+            erased = await self._store.delete_conversation(conversation_id, cascade=cascade, dry_run=dry_run)
+        finally:  # it may have been carried out although nobody heard of it
+            if cascade and not dry_run:
+                self._cache.drop_all(self._tenant)
+            elif not dry_run:
+                self._cache.drop(self._tenant, conversation_id)
+        if erased is None:
             raise ConversationNotFound(conversation_id)
-        if cascade:
-            self._cache.drop_all(self._tenant)
-        self._cache.drop(self._tenant, conversation_id)
+        return erased
 
+    @reread_if_erased
     async def list(self, wanted: ListRequest) -> ListPage[JsonObject]:
         """
         Conversations, by the time of their creation.
@@ -150,11 +174,17 @@ class Conversations:
             ConversationNotFound: The cursor is unknown to this tenant.
         """
         page = await self._store.list_conversations(await self._search.filter(wanted))
-        return ListPage(data=tuple(self._body(found) for found in page.data), has_more=page.has_more)
+        metadata = await self._payloads.open_metadata(page.data)
+        return ListPage(data=tuple(map(_body, page.data, metadata)), has_more=page.has_more)
 
-    async def fork(self, conversation_id: str, draft: ForkDraft, *, settle: Settle | None = None) -> JsonObject:
+    async def fork(
+        self, conversation_id: str, draft: ForkDraft, *, settle: Settle | None = None, new_id: str | None = None
+    ) -> JsonObject:
         """
         Create a conversation that begins with another's present items. Nothing is copied: O(1).
+
+        Args:
+            new_id: Its id, for whoever has to know it before it is there; of the other one's family.
 
         Raises:
             ConversationNotFound: This tenant has no such conversation.
@@ -162,12 +192,15 @@ class Conversations:
         """
         origin = await self._known(conversation_id)
         fork = NewConversation(
-            id=self._ids.conversation(origin.family), family=origin.family, created_at=int(self._clock()), payload=b""
+            id=new_id or self._ids.conversation(origin.family),
+            family=origin.family,
+            created_at=int(self._clock()),
+            payload=b"",
         )
         fork = await self._described(fork, draft.metadata)
-        settlement = settle and settle(CreatedConversation(fork.id))
+        settlement = await settle(CreatedConversation(fork.id)) if settle else None
         await self._store.fork_conversation(conversation_id, fork, at=draft.at, settlement=settlement)
-        return self._body(fork)
+        return _body(fork, draft.metadata)
 
     async def rewind(self, conversation_id: str, to: str) -> JsonObject:
         """
@@ -185,11 +218,13 @@ class Conversations:
             ItemNotFound: The conversation has no such item, or none of the response's.
             ResponseNotFound: This tenant has no such response.
         """
-        conversation = await self._known(conversation_id)
+        conversation = await self.retrieve(conversation_id)
         item_id = await self._last_of(to, conversation_id) if to.startswith("resp_") else to
-        removed = await self._store.rewind_conversation(conversation_id, item_id)
-        self._cache.drop(self._tenant, conversation_id)
-        return {**self._body(conversation), "removed": removed}
+        try:
+            removed = await self._store.rewind_conversation(conversation_id, item_id)
+        finally:
+            self._cache.drop(self._tenant, conversation_id)
+        return {**conversation, "removed": removed}
 
     async def _last_of(self, response_id: str, conversation_id: str) -> str:
         turn = await self._store.get_by_response_id(response_id)
@@ -203,6 +238,7 @@ class Conversations:
 
     # Items.
 
+    @reread_if_erased
     async def items(self, conversation_id: str, page: PageRequest) -> ListedItems:
         """
         A conversation's present items, as one page.
@@ -215,8 +251,9 @@ class Conversations:
         found = await self._store.list_conversation_items(conversation_id, wanted)
         if found is None:
             raise ConversationNotFound(conversation_id)
-        return ListedItems(tuple(self._shown(item) for item in found.items), found.has_more)
+        return ListedItems(_bodies(await self._payloads.items(found.items)), found.has_more)
 
+    @reread_if_erased
     async def item(self, conversation_id: str, item_id: str) -> JsonObject:
         """
         One of a conversation's present items.
@@ -228,7 +265,7 @@ class Conversations:
         found = await self._store.read_conversation_item(conversation_id, item_id)
         if found is None:
             raise _not_in_conversation(item_id)
-        return self._shown(found)
+        return (await self._payloads.item(found)).body
 
     async def append(
         self, conversation_id: str, bodies: Sequence[JsonObject], *, settle: Settle | None = None
@@ -252,12 +289,20 @@ class Conversations:
             ids=self._ids,
             family=conversation.family,
         )
+        entries = await self._entries(items, conversation_id)
         added = AddedItems(conversation_id, tuple(entry.item.id for entry in items))
-        await self._store.append_items(
-            conversation_id, await entries_of(items, self._payloads), settlement=settle and settle(added)
-        )
+        settlement = await settle(added) if settle else None
+        await self._store.append_items(conversation_id, entries, settlement=settlement)
         return ListedItems(tuple(entry.item.body for entry in items), has_more=False)
 
+    async def _entries(self, items: Sequence[InputItem], conversation_id: str) -> Sequence[Entry]:
+        try:
+            return await entries_of(items, self._payloads)
+        except StoreCorrupt:
+            await self._known(conversation_id)  # it may have been deleted in between, and its family's key with it
+            raise
+
+    @reread_if_erased
     async def added(self, added: AddedItems) -> ListedItems:
         """
         Items that were added before, wherever they show by now.
@@ -271,7 +316,8 @@ class Conversations:
         for item_id in added.ids:
             if item_id not in found:
                 raise _not_in_conversation(item_id)
-        return ListedItems(tuple(self._shown(found[item_id]) for item_id in added.ids), has_more=False)
+        items = await self._payloads.items([found[item_id] for item_id in added.ids])
+        return ListedItems(_bodies(items), has_more=False)
 
     async def _refuse_present(self, conversation_id: str, bodies: Sequence[JsonObject]) -> None:
         for item_id in [body["id"] for body in bodies if "id" in body]:
@@ -287,9 +333,12 @@ class Conversations:
             ConversationLocked: A turn runs in it.
             ItemNotFound: The conversation has no such item.
         """
-        if not await self._store.remove_item(conversation_id, item_id):
+        try:
+            removed = await self._store.remove_item(conversation_id, item_id)
+        finally:
+            self._cache.drop(self._tenant, conversation_id)
+        if not removed:
             raise _not_in_conversation(item_id)
-        self._cache.drop(self._tenant, conversation_id)
         return await self.retrieve(conversation_id)
 
     # Exports.
@@ -308,14 +357,12 @@ class Conversations:
         yield [{**whole, "object": "conversation.export", "version": _EXPORT_VERSION}]
         after: str | None = None
         while True:
-            page = Page(limit=_EXPORT_PAGE, order="asc", after=after)
-            found = await self._store.list_conversation_items(conversation_id, page)
-            if found is None:
-                raise ConversationNotFound(conversation_id)
-            yield await in_slices(found.items, self._shown)
+            page = PageRequest(limit=_EXPORT_PAGE, order="asc", after=after)
+            found = await self.items(conversation_id, page)
+            yield found.items
             if not found.has_more:
                 return
-            after = found.items[-1].id
+            after = found.items[-1]["id"]
 
     async def _known(self, conversation_id: str) -> Conversation:
         conversation = await self._store.read_conversation(conversation_id)
@@ -325,19 +372,24 @@ class Conversations:
 
     async def _described(self, new: NewConversation, metadata: dict[str, str]) -> NewConversation:
         """The same with its metadata, sealed for its own place, and what it is found by."""
-        payload = self._payloads.metadata(metadata, new.id)
+        payload = await self._payloads.metadata(metadata, new.id)
         return msgspec.structs.replace(new, payload=payload, terms=await self._search.terms(metadata))
 
-    def _body(self, conversation: Conversation | NewConversation) -> JsonObject:
-        return {
-            "id": conversation.id,
-            "object": "conversation",
-            "created_at": conversation.created_at,
-            "metadata": self._payloads.open_metadata(conversation.payload, conversation.id),
-        }
+    async def _body(self, conversation: Conversation) -> JsonObject:
+        return _body(conversation, *await self._payloads.open_metadata([conversation]))
 
-    def _shown(self, item: StoredItem) -> JsonObject:
-        return self._payloads.item(item).body
+
+def _body(conversation: Conversation | NewConversation, metadata: dict[str, str]) -> JsonObject:
+    return {
+        "id": conversation.id,
+        "object": "conversation",
+        "created_at": conversation.created_at,
+        "metadata": metadata,
+    }
+
+
+def _bodies(items: Sequence[Item]) -> tuple[JsonObject, ...]:
+    return tuple(item.body for item in items)
 
 
 def _not_in_conversation(item_id: str) -> ItemNotFound:

@@ -25,23 +25,24 @@ class Deliveries:
         self._store = store
         self._payloads = payloads
 
-    def new(self, webhook: Webhook) -> NewDelivery:
+    async def new(self, webhook: Webhook) -> NewDelivery:
         """What the commit of a response keeps of a webhook."""
         return NewDelivery(
             id=webhook.id,
             response_id=webhook.response_id,
             created_at=webhook.created_at,
-            payload=self._payloads.webhook(cast(JsonObject, msgspec.to_builtins(webhook)), webhook.id),
+            payload=await self._payloads.webhook(cast(JsonObject, msgspec.to_builtins(webhook)), webhook.id),
         )
 
-    def webhook(self, delivery: Delivery) -> Webhook:
+    async def webhook(self, delivery: Delivery) -> Webhook:
         """
         What is to be told.
 
         Raises:
+            KeysUnavailable: The key service does not answer.
             StoreCorrupt: The payload cannot be opened.
         """
-        return msgspec.convert(self._payloads.open_webhook(delivery.payload, delivery.id), Webhook)
+        return msgspec.convert(await self._payloads.open_webhook(delivery.payload, delivery.id), Webhook)
 
     async def record(self, delivery_id: str, *, outcome: str, next_at: int | None, delivered_at: int | None) -> None:
         """See :meth:`DeliveryStore.record_delivery`."""
@@ -50,11 +51,11 @@ class Deliveries:
     async def list(self, page: CursorPage) -> ListPage[JsonObject]:
         """Deliveries as clients see them, newest first."""
         found = await self._store.list_deliveries(limit=page.limit + 1, after=page.after)
-        data = tuple(self._shown(delivery) for delivery in found[: page.limit])
-        return ListPage(data=data, has_more=len(found) > page.limit)
+        data = [await self._shown(delivery) for delivery in found[: page.limit]]
+        return ListPage(data=tuple(data), has_more=len(found) > page.limit)
 
-    def _shown(self, delivery: Delivery) -> JsonObject:
-        webhook = self.webhook(delivery)
+    async def _shown(self, delivery: Delivery) -> JsonObject:
+        webhook = await self.webhook(delivery)
         waiting = delivery.next_at is not None
         return {
             "id": delivery.id,

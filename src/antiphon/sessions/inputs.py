@@ -7,9 +7,7 @@ where it is stored already; an id with other content, or one that is not ours, g
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,16 +15,12 @@ from antiphon.hub.errors import DuplicateItem, ItemNotFound
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import Item, JsonObject
 from antiphon.sessions.payloads import Payloads
-from antiphon.sessions.records import Entry, Reference, StoredItem
+from antiphon.sessions.records import Entry, Reference
+from antiphon.sessions.reread import reread_if_erased
+from antiphon.sessions.slices import in_slices
 from antiphon.sessions.store import TenantStore
 
-__all__ = ["InputItem", "entries_of", "in_slices", "mint_input", "resolve_input"]
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-# How many items are worked on before the event loop gets a turn: a slice stays under a millisecond or two.
-_SLICE = 128
+__all__ = ["InputItem", "entries_of", "mint_input", "resolve_input", "taken_in"]
 
 # Fields that an SDK adds or leaves out when it sends an item back; they carry nothing of their own when empty.
 _EMPTY: tuple[object, ...] = (None, [], "")
@@ -65,9 +59,9 @@ async def resolve_input(
     known = [body["id"] for body in bodies if "id" in body]
     if not known:
         return await mint_input(bodies, ids, family)
-    found = await store.find_items(known)
+    found = await _found(known, store, payloads)
     _refuse_duplicates(found, history)
-    return tuple(await in_slices(bodies, lambda body: _resolve_one(body, found, payloads, ids, family)))
+    return tuple(await in_slices(bodies, lambda body: _resolve_one(body, found, ids, family)))
 
 
 async def mint_input(bodies: Sequence[JsonObject], ids: IdFactory, family: Family) -> tuple[InputItem, ...]:
@@ -80,23 +74,49 @@ async def mint_input(bodies: Sequence[JsonObject], ids: IdFactory, family: Famil
     return tuple(await in_slices(bodies, lambda body: _unknown(body, ids, family)))
 
 
+async def taken_in(
+    context: Sequence[Item], *, store: TenantStore, ids: IdFactory, family: Family
+) -> tuple[InputItem, ...]:
+    """
+    A context that was kept elsewhere, as the input of a turn that is stored: what is stored already is referred to.
+
+    What is not gets an id of the turn's own family, since nothing was ever kept of the one that it has.
+    """
+    found = await store.find_items([item.id for item in context]) if context else {}
+
+    def take(item: Item) -> InputItem:
+        stored = found.get(item.id)
+        if stored is None:
+            return InputItem(_reminted(item, ids, family))
+        return InputItem(item, stored=True, stored_bytes=len(stored.payload or b""))
+
+    return tuple(await in_slices(context, take))
+
+
 async def entries_of(items: Sequence[InputItem], payloads: Payloads) -> list[Entry]:
     """What the store keeps of a turn's input."""
-    return await in_slices(items, lambda entry: _entry(entry, payloads))
+    new = iter(await payloads.new_items([entry.item for entry in items if not entry.stored]))
+    return [Reference(id=entry.item.id) if entry.stored else next(new) for entry in items]
 
 
-async def in_slices(values: Sequence[T], work: Callable[[T], R]) -> list[R]:
-    """What *work* makes of each value. The event loop goes on between slices of a list that is long."""
-    done: list[R] = []
-    for start in range(0, len(values), _SLICE):
-        if start:
-            await asyncio.sleep(0)
-        done.extend([work(value) for value in values[start : start + _SLICE]])
-    return done
+class _Found(msgspec.Struct, frozen=True):
+    item: Item
+    stored_bytes: int
 
 
-def _entry(entry: InputItem, payloads: Payloads) -> Entry:
-    return Reference(id=entry.item.id) if entry.stored else payloads.new_item(entry.item)
+@reread_if_erased
+async def _found(ids: Sequence[str], store: TenantStore, payloads: Payloads) -> dict[str, _Found]:
+    stored = await store.find_items(ids)
+    items = await payloads.items(list(stored.values()))
+    return {
+        item_id: _Found(item, len(record.payload or b""))
+        for (item_id, record), item in zip(stored.items(), items, strict=True)
+    }
+
+
+def _reminted(item: Item, ids: IdFactory, family: Family) -> Item:
+    item_id = ids.item(item.type, family)
+    return Item(item_id, item.type, {**item.body, "id": item_id}, item.private)
 
 
 def _minted(body: JsonObject, ids: IdFactory, family: Family) -> Item:
@@ -104,7 +124,7 @@ def _minted(body: JsonObject, ids: IdFactory, family: Family) -> Item:
     return Item(item_id, body["type"], {**body, "id": item_id})
 
 
-def _refuse_duplicates(found: Mapping[str, StoredItem], history: Iterable[Item]) -> None:
+def _refuse_duplicates(found: Mapping[str, _Found], history: Iterable[Item]) -> None:
     if not found:
         return
     for item in history:
@@ -114,17 +134,14 @@ def _refuse_duplicates(found: Mapping[str, StoredItem], history: Iterable[Item])
 
 def _resolve_one(
     body: JsonObject,
-    found: Mapping[str, StoredItem],
-    payloads: Payloads,
+    found: Mapping[str, _Found],
     ids: IdFactory,
     family: Family,
 ) -> InputItem:
     item_id = body.get("id")
     stored = found.get(item_id) if item_id is not None else None
-    if stored is not None:
-        item = payloads.item(stored)
-        if body["type"] == "item_reference" or _content(item.body) == _content(body):
-            return InputItem(item, stored=True, stored_bytes=len(stored.payload or b""))
+    if stored is not None and (body["type"] == "item_reference" or _content(stored.item.body) == _content(body)):
+        return InputItem(stored.item, stored=True, stored_bytes=stored.stored_bytes)
     return _unknown(body, ids, family)
 
 

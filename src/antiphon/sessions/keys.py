@@ -6,20 +6,22 @@ The store never sees a key or a request, only hashes of them under the tenant's 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import asyncio
 
 import msgspec
 import orjson
 
 from antiphon.hub.errors import IdempotencyKeyReused
 from antiphon.hub.items import JsonObject
-from antiphon.sessions.kept import Kept
+from antiphon.sessions.kept import Kept, UnstoredAnswer
 from antiphon.sessions.payloads import Payloads
+from antiphon.sessions.secret import TenantSecret, keyed_hash
 from antiphon.sessions.store import TenantStore
 from antiphon.sessions.work import KeyClaim, KeyRecord, Settlement
 
 __all__ = ["IdempotencyKeys", "KeyedRequest", "Outcome"]
+
+_HASH_IN_THREAD_BYTES = 256 * 1024
 
 
 class KeyedRequest(msgspec.Struct, frozen=True):
@@ -55,20 +57,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class IdempotencyKeys:
     """See the module."""
 
-    def __init__(self, store: TenantStore, payloads: Payloads) -> None:
+    def __init__(self, store: TenantStore, payloads: Payloads, secret: TenantSecret) -> None:
         self._store = store
         self._payloads = payloads
-        self._secret: bytes | None = None
+        self._secret = secret
 
     async def hashes(self, request: KeyedRequest) -> tuple[bytes, bytes]:
         """The hash that the key is kept under, and the fingerprint of the request."""
-        if self._secret is None:
-            self._secret = await self._store.secret()
+        secret = await self._secret.read()
         written = orjson.dumps([request.operation, request.body], option=orjson.OPT_SORT_KEYS)
-        return (
-            _keyed_hash(self._secret, b"idempotency key", request.key.encode()),
-            _keyed_hash(self._secret, b"idempotent request", written),
-        )
+        key = keyed_hash(secret, b"idempotency key", request.key.encode())
+        if len(written) > _HASH_IN_THREAD_BYTES:  # 32 MiB take as long as a hundred turns
+            return key, await asyncio.to_thread(keyed_hash, secret, b"idempotent request", written)
+        return key, keyed_hash(secret, b"idempotent request", written)
 
     async def take(
         self, key: bytes, fingerprint: bytes, *, holder: str, ttl_s: float, expires_at: int
@@ -84,12 +85,21 @@ class IdempotencyKeys:
             return taken
         if taken.fingerprint != fingerprint:
             raise IdempotencyKeyReused
-        return self._outcome(key, taken)
+        return await self._outcome(key, taken)
 
-    def settlement(self, claim: KeyClaim, kept: Kept | None) -> Settlement:
-        """What settles a key with what its request created; None keeps no answer."""
-        payload = None if kept is None else self._payloads.answer(msgspec.to_builtins(kept), claim.key)
-        return Settlement(claim=claim, answer=payload)
+    async def settlement(self, claim: KeyClaim, kept: Kept | None) -> Settlement:
+        """
+        What settles a key with what its request created; None keeps no answer.
+
+        An answer that holds content goes with what it is of. One that only names what was created stays, so that who
+        asks again hears that it was deleted.
+        """
+        if kept is None:
+            return Settlement(claim=claim, answer=None)
+        about = kept.response_id if isinstance(kept, UnstoredAnswer) else None
+        return Settlement(
+            claim=claim, answer=await self._payloads.answer(msgspec.to_builtins(kept), claim.key), about=about
+        )
 
     async def settle(self, settlement: Settlement) -> None:
         """See :meth:`TenantStore.settle_key`."""
@@ -99,14 +109,10 @@ class IdempotencyKeys:
         """See :meth:`TenantStore.release_key`."""
         await self._store.release_key(claim)
 
-    def _outcome(self, key: bytes, record: KeyRecord) -> Outcome:
-        kept = None if record.answer is None else self._payloads.open_answer(record.answer, key)
+    async def _outcome(self, key: bytes, record: KeyRecord) -> Outcome:
+        kept = None if record.answer is None else await self._payloads.open_answer(record.answer, key)
         return Outcome(
             response_id=record.response_id,
             settled=record.settled,
             kept=None if kept is None else msgspec.convert(kept, Kept),
         )
-
-
-def _keyed_hash(secret: bytes, purpose: bytes, value: bytes) -> bytes:
-    return hmac.new(secret, purpose + b"\x00" + value, hashlib.sha256).digest()

@@ -3,122 +3,212 @@ Items and their payloads: what is inside the bytes that a store keeps.
 
 An item's payload is the JSON array ``[body]``, or ``[body, private]`` for an item that one provider needs something
 back with. A response's payload is the response without its output, in the compact form of
-:mod:`antiphon.hub.response`. A conversation's payload is its metadata.
+:mod:`antiphon.hub.response`. A conversation's payload is its metadata; the secret's is its bytes in hex.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Collection, Sequence
+from typing import Final, cast
 
 import msgspec
 
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, ItemId, TenantId
-from antiphon.hub.items import Item, JsonObject, Private
+from antiphon.hub.items import Item, JsonObject, Private, is_cut_off_call
 from antiphon.hub.response import compact, expand
-from antiphon.sessions.codec import Codec, Place, Table
-from antiphon.sessions.records import NewItem, StoredItem
+from antiphon.sessions.codec import TENANT_FAMILY, Codec, Keys, Place, Table
+from antiphon.sessions.records import Conversation, NewItem, StoredItem
+from antiphon.sessions.slices import in_slices
 
 __all__ = ["Payloads"]
+
+# What belongs to the tenant as a whole, whatever its ids look like.
+_OF_TENANT: Final[frozenset[Table]] = frozenset({"prompts", "idempotency", "deliveries", "secrets"})
+
+_SECRET = "secret"  # noqa: S105 - the id of the one row of its table
 
 
 class Payloads:
     """
     One tenant's payloads, written and read through a codec.
 
-    A payload's family is the one inside its row's own id, so that it can be opened wherever it is referred to.
+    A payload's family is the one inside its row's own id, so that it can be opened wherever it is referred to. A family
+    has to exist, or to be founded (:meth:`found`), before anything is written in it.
+
+    Every method may wait for keys, and raises:
+        KeysUnavailable: The key service does not answer.
+        StoreCorrupt: A payload cannot be opened at its place, or its family was erased.
     """
 
     def __init__(self, codec: Codec, tenant: TenantId) -> None:
         self._codec = codec
         self._tenant = tenant
 
-    def new_item(self, item: Item, *, left_out: bool = False) -> NewItem:
-        """The record of an item that is stored for the first time."""
-        value = [item.body] if item.private is None else [item.body, msgspec.to_builtins(item.private)]
-        place = self._place("items", item.id)
-        return NewItem(id=item.id, type=item.type, payload=self._codec.encode(value, place), left_out=left_out)
+    async def found(self, family: Family, *, is_new: bool = False) -> bytes:
+        """What the store has to keep with a family. See :meth:`Codec.found`."""
+        return await self._codec.found(self._tenant, family, is_new=is_new)
 
-    def item(self, stored: StoredItem) -> Item:
+    def forget_keys(self) -> None:
+        """See :meth:`Codec.forget`."""
+        self._codec.forget(self._tenant)
+
+    # Items.
+
+    async def new_items(self, items: Sequence[Item], *, of_output: bool = False) -> list[NewItem]:
         """
-        The item of a record.
+        The records of items that are stored for the first time.
+
+        Args:
+            of_output: They are a turn's output, of which calls that were cut off are left out from then on.
+        """
+        if not items:
+            return []
+        keys = await self._keys({family_of("items", item.id) for item in items})
+        return await in_slices(
+            items, lambda item: self._new_item(keys, item, left_out=of_output and is_cut_off_call(item.body))
+        )
+
+    async def items(self, stored: Sequence[StoredItem]) -> list[Item]:
+        """
+        The items of records.
 
         Raises:
-            StoreCorrupt: The payload is gone or cannot be opened.
+            StoreCorrupt: A payload is gone, or cannot be opened.
         """
+        if not stored:
+            return []
+        families = {family_of("items", item.id or "") for item in stored}
+        keys = await self._keys(families, [item.payload for item in stored if item.payload is not None])
+        return await in_slices(stored, lambda item: self._item(keys, item))
+
+    async def item(self, stored: StoredItem) -> Item:
+        """The item of a record."""
+        return (await self.items((stored,)))[0]
+
+    def _new_item(self, keys: Keys, item: Item, *, left_out: bool) -> NewItem:
+        value = [item.body] if item.private is None else [item.body, msgspec.to_builtins(item.private)]
+        payload = keys.encode(value, self._place("items", item.id))
+        return NewItem(id=item.id, type=item.type, payload=payload, left_out=left_out)
+
+    def _item(self, keys: Keys, stored: StoredItem) -> Item:
         if stored.payload is None or stored.id is None:
             raise StoreCorrupt(f"The item at position {stored.position} of a history is gone.")
-        value = self._codec.decode(stored.payload, self._place("items", stored.id))
+        value = keys.decode(stored.payload, self._place("items", stored.id))
         if not isinstance(value, list) or not value or not isinstance(value[0], dict):
             raise StoreCorrupt(f"The stored payload of item '{stored.id}' has an unknown form.")
         private = msgspec.convert(value[1], Private) if len(value) > 1 else None
         return Item(ItemId(stored.id), stored.type, value[0], private)
 
-    def response(self, response: JsonObject) -> bytes:
+    # Responses.
+
+    async def response(self, response: JsonObject) -> bytes:
         """The payload of a response; its output is stored as items."""
-        return self._codec.encode(compact(response), self._place("responses", response["id"]))
+        return await self._encode(compact(response), "responses", response["id"])
 
-    def open_response(self, payload: bytes, response_id: str) -> JsonObject:
+    async def open_response(self, payload: bytes, response_id: str) -> JsonObject:
         """A stored response, without its output."""
-        value = self._codec.decode(payload, self._place("responses", response_id))
-        return expand(cast(JsonObject, value))
+        return expand(cast(JsonObject, await self._decode(payload, "responses", response_id)))
 
-    def trace(self, trace: object, response_id: str) -> bytes:
+    async def trace(self, trace: object, response_id: str) -> bytes:
         """The payload of a response's trace."""
-        return self._codec.encode(trace, self._place("traces", response_id))
+        return await self._encode(trace, "traces", response_id)
 
-    def open_trace(self, payload: bytes, response_id: str) -> object:
+    async def open_trace(self, payload: bytes, response_id: str) -> object:
         """A stored trace."""
-        return self._codec.decode(payload, self._place("traces", response_id))
+        return await self._decode(payload, "traces", response_id)
 
-    def pending(self, turn: JsonObject, response_id: str) -> bytes:
+    async def pending(self, turn: JsonObject, response_id: str) -> bytes:
         """The payload of a pending turn."""
-        return self._codec.encode(turn, self._place("pending", response_id))
+        return await self._encode(turn, "pending", response_id)
 
-    def open_pending(self, payload: bytes, response_id: str) -> JsonObject:
+    async def open_pending(self, payload: bytes, response_id: str) -> JsonObject:
         """A pending turn."""
-        return cast(JsonObject, self._codec.decode(payload, self._place("pending", response_id)))
+        return cast(JsonObject, await self._decode(payload, "pending", response_id))
 
-    def events(self, events: list[JsonObject], response_id: str) -> bytes:
-        """The payload of a group of events."""
-        return self._codec.encode(events, self._place("stream_events", response_id))
+    async def events(self, events: list[JsonObject], response_id: str, first: int) -> bytes:
+        """The payload of a group of events; *first* is the sequence number of the first of them."""
+        return await self._encode(events, "stream_events", f"{response_id}/{first}")
 
-    def open_events(self, payload: bytes, response_id: str) -> list[JsonObject]:
+    async def open_events(self, payload: bytes, response_id: str, first: int) -> list[JsonObject]:
         """A group of events."""
-        return cast(list[JsonObject], self._codec.decode(payload, self._place("stream_events", response_id)))
+        return cast(list[JsonObject], await self._decode(payload, "stream_events", f"{response_id}/{first}"))
 
-    def answer(self, answer: JsonObject, key: bytes) -> bytes:
-        """The payload of what is kept of an idempotent request's answer; *key* is the hash that it is kept under."""
-        return self._codec.encode(answer, self._place("idempotency", key.hex()))
+    # Conversations.
 
-    def open_answer(self, payload: bytes, key: bytes) -> JsonObject:
-        """What was kept of an answer."""
-        return cast(JsonObject, self._codec.decode(payload, self._place("idempotency", key.hex())))
-
-    def prompt(self, prompt: JsonObject, prompt_id: str) -> bytes:
-        """The payload of a version of a prompt."""
-        return self._codec.encode(prompt, self._place("prompts", prompt_id))
-
-    def open_prompt(self, payload: bytes, prompt_id: str) -> JsonObject:
-        """A version of a prompt."""
-        return cast(JsonObject, self._codec.decode(payload, self._place("prompts", prompt_id)))
-
-    def webhook(self, webhook: JsonObject, delivery_id: str) -> bytes:
-        """The payload of a delivery."""
-        return self._codec.encode(webhook, self._place("deliveries", delivery_id))
-
-    def open_webhook(self, payload: bytes, delivery_id: str) -> JsonObject:
-        """A stored webhook."""
-        return cast(JsonObject, self._codec.decode(payload, self._place("deliveries", delivery_id)))
-
-    def metadata(self, metadata: dict[str, str], conversation_id: str) -> bytes:
+    async def metadata(self, metadata: dict[str, str], conversation_id: str) -> bytes:
         """The payload of a conversation."""
-        return self._codec.encode(metadata, self._place("conversations", conversation_id))
+        return await self._encode(metadata, "conversations", conversation_id)
 
-    def open_metadata(self, payload: bytes, conversation_id: str) -> dict[str, str]:
-        """A conversation's metadata."""
-        value: Any = self._codec.decode(payload, self._place("conversations", conversation_id))
-        return cast(dict[str, str], value)
+    async def open_metadata(self, conversations: Sequence[Conversation]) -> list[dict[str, str]]:
+        """The metadata of each of some conversations."""
+        if not conversations:
+            return []
+        families = {family_of("conversations", conversation.id) for conversation in conversations}
+        keys = await self._keys(families, [conversation.payload for conversation in conversations])
+        return await in_slices(
+            conversations,
+            lambda found: cast(dict[str, str], keys.decode(found.payload, self._place("conversations", found.id))),
+        )
+
+    # What belongs to the tenant as a whole.
+
+    async def answer(self, answer: JsonObject, key: bytes) -> bytes:
+        """The payload of what is kept of an idempotent request's answer; *key* is the hash that it is kept under."""
+        return await self._encode(answer, "idempotency", key.hex())
+
+    async def open_answer(self, payload: bytes, key: bytes) -> JsonObject:
+        """What was kept of an answer."""
+        return cast(JsonObject, await self._decode(payload, "idempotency", key.hex()))
+
+    async def prompt(self, prompt: JsonObject, prompt_id: str, version: int) -> bytes:
+        """The payload of a version of a prompt."""
+        return await self._encode(prompt, "prompts", f"{prompt_id}/{version}")
+
+    async def open_prompt(self, payload: bytes, prompt_id: str, version: int) -> JsonObject:
+        """A version of a prompt."""
+        return cast(JsonObject, await self._decode(payload, "prompts", f"{prompt_id}/{version}"))
+
+    async def webhook(self, webhook: JsonObject, delivery_id: str) -> bytes:
+        """The payload of a delivery."""
+        return await self._encode(webhook, "deliveries", delivery_id)
+
+    async def open_webhook(self, payload: bytes, delivery_id: str) -> JsonObject:
+        """A stored webhook."""
+        return cast(JsonObject, await self._decode(payload, "deliveries", delivery_id))
+
+    async def secret(self, secret: bytes) -> bytes:
+        """The payload of the tenant's secret."""
+        return await self._encode(secret.hex(), "secrets", _SECRET)
+
+    async def open_secret(self, payload: bytes) -> bytes:
+        """The tenant's secret."""
+        value = await self._decode(payload, "secrets", _SECRET)
+        try:
+            return bytes.fromhex(cast(str, value))
+        except (TypeError, ValueError):
+            raise StoreCorrupt("The stored secret of a tenant has an unknown form.") from None
+
+    # Keys.
+
+    async def _encode(self, value: object, table: Table, row_id: str) -> bytes:
+        place = self._place(table, row_id)
+        return (await self._keys((place.family,))).encode(value, place)
+
+    async def _decode(self, payload: bytes, table: Table, row_id: str) -> object:
+        place = self._place(table, row_id)
+        return (await self._keys((place.family,), (payload,))).decode(payload, place)
+
+    async def _keys(self, families: Collection[Family], payloads: Collection[bytes] = ()) -> Keys:
+        return await self._codec.keys(self._tenant, families, payloads=payloads)
 
     def _place(self, table: Table, row_id: str) -> Place:
-        return Place(self._tenant, Family(row_id[-50:-34]), table, row_id)
+        return Place(self._tenant, family_of(table, row_id), table, row_id)
+
+
+def family_of(table: Table, row_id: str) -> Family:
+    """The family that a row's payload is sealed in."""
+    if table in _OF_TENANT:
+        return TENANT_FAMILY
+    name = row_id.partition("/")[0] if table == "stream_events" else row_id
+    return Family(name[-50:-34])

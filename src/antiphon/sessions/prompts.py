@@ -46,9 +46,9 @@ class Prompts:
         self._ids = ids
         self._clock = clock
 
-    async def create(self, prompt: Prompt, *, settle: Settle | None = None) -> JsonObject:
+    async def create(self, prompt: Prompt, *, settle: Settle | None = None, new_id: str | None = None) -> JsonObject:
         """Store the first version of a prompt."""
-        return await self._add(prompt, self._ids.prompt(self._ids.family()), 1, settle)
+        return await self._add(prompt, new_id or self._ids.prompt(self._ids.family()), 1, settle)
 
     async def revise(self, prompt_id: str, prompt: Prompt, *, settle: Settle | None = None) -> JsonObject:
         """
@@ -75,7 +75,7 @@ class Prompts:
         Raises:
             PromptNotFound: This tenant has no such prompt, or it has no such version.
         """
-        return self._body(await self._find(prompt_id, version))
+        return await self._body(await self._find(prompt_id, version))
 
     async def list(self, page: CursorPage) -> ListPage[JsonObject]:
         """
@@ -85,8 +85,8 @@ class Prompts:
             PromptNotFound: The cursor is unknown to this tenant.
         """
         found = await self._store.list_prompts(limit=page.limit + 1, after=page.after)
-        data = tuple(self._body(stored) for stored in found[: page.limit])
-        return ListPage(data=data, has_more=len(found) > page.limit)
+        data = [await self._body(stored) for stored in found[: page.limit]]
+        return ListPage(data=tuple(data), has_more=len(found) > page.limit)
 
     async def delete(self, prompt_id: str) -> None:
         """
@@ -114,14 +114,15 @@ class Prompts:
         if request.conversation is not None and await self._store.read_conversation(request.conversation) is None:
             raise ConversationNotFound(request.conversation)
         stored = await self._find(request.prompt["id"], request.prompt.get("version"))
-        return apply_prompt(request, self._open(stored), version=str(stored.version))
+        return apply_prompt(request, await self._open(stored), version=str(stored.version))
 
     async def _add(self, prompt: Prompt, prompt_id: str, version: int, settle: Settle | None) -> JsonObject:
         created_at = int(self._clock())
-        payload = self._payload(prompt, prompt_id)
+        payload = await self._payload(prompt, prompt_id, version)
         new = NewPrompt(id=prompt_id, version=version, created_at=created_at, payload=payload)
         answer = _body(prompt, prompt_id, version, created_at)
-        await self._store.add_prompt(new, settlement=settle and settle(CreatedPrompt(prompt_id, version)))
+        settlement = await settle(CreatedPrompt(prompt_id, version)) if settle else None
+        await self._store.add_prompt(new, settlement=settlement)
         return answer
 
     async def _find(self, prompt_id: str, version: str | None) -> StoredPrompt:
@@ -132,17 +133,18 @@ class Prompts:
             raise PromptNotFound(prompt_id)
         return stored
 
-    def _payload(self, prompt: Prompt, prompt_id: str) -> bytes:
-        return self._payloads.prompt({"v": _PAYLOAD_VERSION, "prompt": msgspec.to_builtins(prompt)}, prompt_id)
+    async def _payload(self, prompt: Prompt, prompt_id: str, version: int) -> bytes:
+        value = {"v": _PAYLOAD_VERSION, "prompt": msgspec.to_builtins(prompt)}
+        return await self._payloads.prompt(value, prompt_id, version)
 
-    def _open(self, stored: StoredPrompt) -> Prompt:
-        value = self._payloads.open_prompt(stored.payload, stored.id)
+    async def _open(self, stored: StoredPrompt) -> Prompt:
+        value = await self._payloads.open_prompt(stored.payload, stored.id, stored.version)
         if value.get("v") != _PAYLOAD_VERSION:
             raise StoreCorrupt(f"The stored prompt '{stored.id}' has the unknown version {value.get('v')!r}.")
         return msgspec.convert(value["prompt"], Prompt)
 
-    def _body(self, stored: StoredPrompt) -> JsonObject:
-        return _body(self._open(stored), stored.id, stored.version, stored.created_at)
+    async def _body(self, stored: StoredPrompt) -> JsonObject:
+        return _body(await self._open(stored), stored.id, stored.version, stored.created_at)
 
 
 def _body(prompt: Prompt, prompt_id: str, version: int, created_at: int) -> JsonObject:

@@ -14,6 +14,7 @@ import msgspec
 
 from antiphon.hub.errors import (
     ConversationNotFound,
+    InvalidRequest,
     NotContinuable,
     PreviousResponseNotFound,
     StoreCorrupt,
@@ -22,11 +23,12 @@ from antiphon.hub.ids import Family, IdFactory, TenantId
 from antiphon.hub.items import Item
 from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.cache import CachedHistory, HistoryCache
-from antiphon.sessions.inputs import InputItem, in_slices, mint_input, resolve_input
+from antiphon.sessions.inputs import InputItem, mint_input, resolve_input, taken_in
 from antiphon.sessions.pairing import check_pairing
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.pending import PendingTurn
 from antiphon.sessions.records import CONTINUABLE, Head, History, Lease, StoredItem
+from antiphon.sessions.reread import reread_if_erased
 from antiphon.sessions.store import TenantStore
 
 __all__ = ["ResolvedTurn", "Resolver", "Source", "resolve_stateless"]
@@ -71,11 +73,24 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolver:
-    """Resolves the turns of one tenant."""
+    """
+    Resolves the turns of one tenant.
+
+    Args:
+        max_history_items: The longest history that a turn may stand on; None for any.
+    """
 
     def __init__(
-        self, *, tenant: TenantId, store: TenantStore, payloads: Payloads, ids: IdFactory, cache: HistoryCache
+        self,
+        *,
+        tenant: TenantId,
+        store: TenantStore,
+        payloads: Payloads,
+        ids: IdFactory,
+        cache: HistoryCache,
+        max_history_items: int | None = None,
     ) -> None:
+        self._max_history_items = max_history_items
         self._tenant = tenant
         self._store = store
         self._payloads = payloads
@@ -91,7 +106,7 @@ class Resolver:
             NotContinuable: The parent failed or still runs.
             ConversationNotFound: The conversation is unknown to this tenant.
             ItemNotFound: An item reference is unknown to this tenant.
-            InvalidRequest: A duplicate item, or a tool call without its output.
+            InvalidRequest: A duplicate item, a tool call without its output, or a history that is too long.
             StoreCorrupt: The history has a gap.
         """
         turn = await self._stand(request, lease)
@@ -144,9 +159,8 @@ class Resolver:
         check_pairing(turn.items)
         if not request.store:
             return turn
-        found = await self._store.find_items([item.id for item in context])
-        taken_in = [InputItem(item, stored=item.id in found) for item in context]
-        return msgspec.structs.replace(turn, history=(), input=(*taken_in, *own))
+        before = await taken_in(context, store=self._store, ids=self._ids, family=family)
+        return msgspec.structs.replace(turn, history=(), input=(*before, *own))
 
     async def _stand(self, request: TurnRequest, lease: Lease | None) -> ResolvedTurn:
         source: Source
@@ -158,6 +172,7 @@ class Resolver:
             base = await self._in(source_id)
         else:
             return ResolvedTurn(tenant=self._tenant, family=self._ids.family())
+        self._check_length(source_id, len(base.cached.items))
         return ResolvedTurn(
             tenant=self._tenant,
             family=base.family,
@@ -171,7 +186,13 @@ class Resolver:
             lease=lease,
         )
 
+    def _check_length(self, source_id: str, items: int) -> None:
+        if self._max_history_items is not None and items > self._max_history_items:
+            raise _too_long(source_id, items, self._max_history_items)
+
+    @reread_if_erased
     async def _after(self, response_id: str) -> _Base:
+        since = self._cache.moment()
         cached = self._cache.get(self._tenant, response_id)
         if cached is not None:
             head = await self._store.read_head(response_id)
@@ -185,9 +206,11 @@ class Resolver:
             raise PreviousResponseNotFound(response_id)
         if history.status not in CONTINUABLE:
             raise NotContinuable(response_id, history.status)
-        return await self._decoded(response_id, history)
+        return await self._decoded(response_id, history, since)
 
+    @reread_if_erased
     async def _in(self, conversation_id: str) -> _Base:
+        since = self._cache.moment()
         cached = self._cache.get(self._tenant, conversation_id)
         if cached is not None:
             conversation = await self._store.read_conversation(conversation_id)
@@ -199,18 +222,19 @@ class Resolver:
         history = await self._store.read_history_of(conversation_id)
         if history is None:
             raise ConversationNotFound(conversation_id)
-        return await self._decoded(conversation_id, history)
+        return await self._decoded(conversation_id, history, since)
 
-    async def _decoded(self, key: str, history: History) -> _Base:
+    async def _decoded(self, key: str, history: History, since: int) -> _Base:
         stored = replayed(history)
-        items = await in_slices(stored, self._payloads.item)
+        self._check_length(key, len(stored))  # before the work of decoding
+        items = await self._payloads.items(stored)
         cached = CachedHistory(
             head=history.head,
             items=tuple(items),
             left_out=sum(item.left_out and not item.removed for item in history.items),
             size_bytes=sum(len(item.payload or b"") for item in stored),
         )
-        self._cache.put(self._tenant, key, cached)
+        self._cache.put(self._tenant, key, cached, since=since)
         return _Base(family=history.family, cached=cached)
 
 
@@ -235,6 +259,15 @@ async def resolve_stateless(
         )
     check_pairing(turn.items)
     return turn
+
+
+def _too_long(source_id: str, items: int, longest: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"The history of '{source_id}' has {items} items, more than max_history_items ({longest}). Continue from an "
+        "earlier point, or begin anew with a compacted context.",
+        param="conversation" if source_id.startswith("conv_") else "previous_response_id",
+        code="context_length_exceeded",
+    )
 
 
 def replayed(history: History) -> Sequence[StoredItem]:

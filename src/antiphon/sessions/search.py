@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from antiphon.hub.library import ListRequest
 from antiphon.sessions.library import Filter
-from antiphon.sessions.store import TenantStore
+from antiphon.sessions.secret import TenantSecret
 
 __all__ = ["Search", "term"]
 
@@ -23,19 +23,17 @@ _PURPOSE = b"metadata term\x00"
 
 
 class Search:
-    """What one tenant's objects are found by. The tenant's secret is read once, when it is first needed."""
+    """What one tenant's objects are found by."""
 
-    def __init__(self, store: TenantStore) -> None:
-        self._store = store
-        self._secret: bytes | None = None
+    def __init__(self, secret: TenantSecret) -> None:
+        self._secret = secret
 
     async def terms(self, metadata: Mapping[str, str]) -> tuple[bytes, ...]:
         """The terms of an object's metadata; nothing is asked of the store for an object without any."""
         if not metadata:
             return ()
-        if self._secret is None:
-            self._secret = await self._store.secret()
-        return tuple(term(self._secret, name, value) for name, value in metadata.items())
+        secret = await self._secret.read()
+        return tuple(term(secret, name, value) for name, value in metadata.items())
 
     async def filter(self, wanted: ListRequest) -> Filter:
         """What the store is asked for a list."""

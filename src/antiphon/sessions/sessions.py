@@ -6,25 +6,26 @@ The only place that knows both what an item says and where it is kept. Everythin
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import cast
-
-import msgspec
+from weakref import WeakValueDictionary
 
 from antiphon.hub.errors import ItemNotFound, ResponseNotFound
 from antiphon.hub.format import PageRequest
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import Item, JsonObject, is_cut_off_call
+from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.library import ListRequest
 from antiphon.hub.turn import TurnRequest
-from antiphon.hub.usage import Usage
-from antiphon.hub.webhook import Webhook
-from antiphon.sessions.cache import CachedHistory, HistoryCache
+from antiphon.sessions.cache import HistoryCache
 from antiphon.sessions.codec import Codec, PlainCodec
+from antiphon.sessions.commit import Committer, TurnOutcome
 from antiphon.sessions.conversations import Conversations, ListedItems
 from antiphon.sessions.deliveries import Deliveries
-from antiphon.sessions.inputs import entries_of
+from antiphon.sessions.directory import Erasure
+from antiphon.sessions.end_users import EndUsers
+from antiphon.sessions.expiry import Expiry
 from antiphon.sessions.kept import AddedItems, CreatedConversation, CreatedPrompt, Kept, UnstoredAnswer
 from antiphon.sessions.keys import IdempotencyKeys
 from antiphon.sessions.library import ListPage
@@ -32,51 +33,25 @@ from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.pending import PendingTurn, PendingTurns
 from antiphon.sessions.prompts import Prompts
 from antiphon.sessions.records import (
-    CONTINUABLE,
-    Claim,
     Committed,
-    Entry,
     Lease,
     NewItem,
-    NewTurn,
     Page,
-    Status,
+    Reference,
     StoredItem,
+    StoredSession,
 )
+from antiphon.sessions.reread import reread_if_erased
 from antiphon.sessions.resolve import ResolvedTurn, Resolver
 from antiphon.sessions.search import Search
-from antiphon.sessions.store import SessionStore, TenantStore
+from antiphon.sessions.secret import TenantSecret
+from antiphon.sessions.store import SessionStore, Swept, TenantStore
+from antiphon.sessions.tenants import TenantRecords
 
 __all__ = ["ListedItems", "Sessions", "TenantSessions", "TurnOutcome"]
 
-_SECONDS_PER_DAY = 86_400
-
-# A background response that is not to be stored is kept for so long after its end, for those who poll it.
-EPHEMERAL_S = 600
-
-
-class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    How a turn ended, to be committed.
-
-    Attributes:
-        response: The terminal response, its output included.
-        output: The output items with what belongs to their provider alone.
-        alias: The model name that the client asked for.
-        provider: The name of the upstream that answered.
-        trace: Where its stream was cut, for :mod:`antiphon.streams.trace`.
-        claim: For a pending turn, whose place the stored one takes.
-        webhooks: What tells of it.
-    """
-
-    response: JsonObject
-    output: tuple[Item, ...]
-    alias: str
-    provider: str
-    usage: Usage | None = None
-    trace: object = None
-    claim: Claim | None = None
-    webhooks: tuple[Webhook, ...] = ()
+# How many tenants' state is held although nobody uses it right now.
+_MAX_IDLE_TENANTS = 1000
 
 
 class Sessions:
@@ -84,8 +59,14 @@ class Sessions:
     The session store with what it needs to make sense of its payloads.
 
     Args:
-        retention_days: Responses are unknown after so many days; None keeps them. Conversations have no expiry.
+        codec: What payloads are written and read with.
         cache: Decoded histories; shared by all tenants, keyed by tenant.
+        retention_days: Responses of a tenant that has no retention of its own are unknown after so many days; None
+            keeps them. Conversations have no expiry.
+        max_history_items: The longest history that a turn may stand on; None for any.
+
+    Attributes:
+        tenants: What is configured of tenants, at most a second old.
     """
 
     def __init__(
@@ -97,29 +78,78 @@ class Sessions:
         codec: Codec | None = None,
         cache: HistoryCache | None = None,
         retention_days: float | None = 30,
+        max_history_items: int | None = None,
     ) -> None:
         self.store = store
         self._ids = ids
         self._clock = clock
         self._codec = codec or PlainCodec()
         self._cache = cache or HistoryCache()
-        self._retention_days = retention_days
-        self._tenants: dict[TenantId, TenantSessions] = {}
+        self.tenants = TenantRecords(store, on_erased=self.forget)
+        self._expiry = Expiry(self.tenants, retention_days=retention_days, clock=clock)
+        self._max_history_items = max_history_items
+        self._recent: OrderedDict[TenantId, TenantSessions] = OrderedDict()
+        # Whatever is in use is found again, so that a tenant's state is one object however many tenants there are.
+        self._in_use: WeakValueDictionary[TenantId, TenantSessions] = WeakValueDictionary()
+
+    async def open(self) -> None:
+        """
+        Open the store, and see that the keys fit it.
+
+        Raises:
+            StoreUnavailable: The store cannot be opened.
+            KeysUnavailable: What is in it was sealed with other keys, or the key service does not answer.
+        """
+        await self.store.open()
+        try:
+            await self._codec.open()
+        except BaseException:
+            await self.store.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        await self.store.close()
 
     def for_tenant(self, tenant: TenantId) -> TenantSessions:
         """The state of one tenant; the only way to touch it."""
-        sessions = self._tenants.get(tenant)
+        sessions = self._recent.get(tenant)
         if sessions is None:
-            sessions = self._tenants[tenant] = TenantSessions(
-                tenant=tenant,
-                store=self.store.for_tenant(tenant),
-                payloads=Payloads(self._codec, tenant),
-                ids=self._ids,
-                clock=self._clock,
-                cache=self._cache,
-                retention_days=self._retention_days,
-            )
+            sessions = self._in_use.get(tenant) or self._new(tenant)
+            self._recent[tenant] = self._in_use[tenant] = sessions
+            if len(self._recent) > _MAX_IDLE_TENANTS:
+                self._recent.popitem(last=False)
+        else:
+            self._recent.move_to_end(tenant)
         return sessions
+
+    def _new(self, tenant: TenantId) -> TenantSessions:
+        return TenantSessions(
+            tenant=tenant,
+            store=self.store.for_tenant(tenant),
+            payloads=Payloads(self._codec, tenant),
+            ids=self._ids,
+            clock=self._clock,
+            cache=self._cache,
+            max_history_items=self._max_history_items,
+            expiry=self._expiry,
+        )
+
+    async def sweep(self, limit: int = 500, *, dry_run: bool = False) -> Swept:
+        """See :meth:`SessionStore.sweep`. What went is not remembered here any more either."""
+        swept = await self.store.sweep(limit, dry_run=dry_run)
+        if not dry_run:
+            for tenant, erased in swept.erased.items():
+                self._cache.drop(tenant, *erased.responses, *erased.conversations)
+        return swept
+
+    def forget(self, tenant: TenantId) -> None:
+        """Remember nothing of a tenant that was erased: no history, and no secret that went with it."""
+        self._recent.pop(tenant, None)
+        self._in_use.pop(tenant, None)
+        self.tenants.forget(tenant)
+        self._codec.forget(tenant)
+        self._cache.drop_all(tenant)
 
 
 class TenantSessions:
@@ -134,30 +164,47 @@ class TenantSessions:
         ids: IdFactory,
         clock: Callable[[], float],
         cache: HistoryCache,
-        retention_days: float | None,
+        max_history_items: int | None = None,
+        expiry: Expiry,
     ) -> None:
         self._tenant = tenant
         self._store = store
         self._payloads = payloads
-        self._ids = ids
-        self._clock = clock
         self._cache = cache
-        self._retention_days = retention_days
-        self._search = Search(store)
-        self.pending = PendingTurns(store, payloads, self._search)
-        self.keys = IdempotencyKeys(store, payloads)
+        self._secret = TenantSecret(store, payloads)
+        self._search = Search(self._secret)
+        self.end_users = EndUsers(tenant=tenant, store=store, secret=self._secret, cache=cache)
+        self.pending = PendingTurns(store, payloads, self._search, self.end_users)
+        self.keys = IdempotencyKeys(store, payloads, self._secret)
         self.deliveries = Deliveries(store, payloads)
         self.prompts = Prompts(store=store, payloads=payloads, ids=ids, clock=clock)
         self.conversations = Conversations(
             tenant=tenant, store=store, payloads=payloads, ids=ids, clock=clock, cache=cache, search=self._search
         )
-        self._resolver = Resolver(tenant=tenant, store=store, payloads=payloads, ids=ids, cache=cache)
+        self._committer = Committer(
+            tenant=tenant,
+            store=store,
+            payloads=payloads,
+            deliveries=self.deliveries,
+            search=self._search,
+            end_users=self.end_users,
+            expiry=expiry,
+            cache=cache,
+        )
+        self._resolver = Resolver(
+            tenant=tenant,
+            store=store,
+            payloads=payloads,
+            ids=ids,
+            cache=cache,
+            max_history_items=max_history_items,
+        )
 
     # Turns.
 
     async def secret(self) -> bytes:
-        """See :meth:`TenantStore.secret`."""
-        return await self._store.secret()
+        """32 random bytes that only this tenant has. See :class:`TenantSecret`."""
+        return await self._secret.read()
 
     async def acquire_lease(self, conversation_id: str, holder: str, ttl_s: float) -> Lease:
         """See :meth:`TenantStore.acquire_lease`."""
@@ -197,70 +244,7 @@ class TenantSessions:
             LeaseLost: Its conversation was deleted, or taken by somebody else; or the pending turn was taken over.
             StoreUnavailable: The store could not make it durable.
         """
-        response = outcome.response
-        status = cast(Status, response["status"])
-        entries = await entries_of(turn.input, self._payloads)
-        output = [self._payloads.new_item(item, left_out=is_cut_off_call(item.body)) for item in outcome.output]
-        ephemeral = not response["store"]
-        committed = await self._store.commit(
-            NewTurn(
-                response_id=response["id"],
-                family=turn.family,
-                attach=turn.attach,
-                lease=turn.lease,
-                claim=outcome.claim,
-                aside=ephemeral or status in ("failed", "cancelled"),
-                ephemeral=ephemeral,
-                entries=(*entries, *output),
-                output_index=len(entries),
-                previous_response_id=response["previous_response_id"],
-                conversation_id=turn.conversation_id,
-                status=status,
-                model=response["model"],
-                alias=outcome.alias,
-                provider=outcome.provider,
-                created_at=response["created_at"],
-                completed_at=response["completed_at"],
-                usage=outcome.usage,
-                expires_at=self._expiry(response),
-                payload=self._payloads.response(response),
-                trace=b"" if outcome.trace is None else self._payloads.trace(outcome.trace, response["id"]),
-                deliveries=tuple(self.deliveries.new(webhook) for webhook in outcome.webhooks),
-                terms=await self._search.terms(response["metadata"]),
-            )
-        )
-        if status in CONTINUABLE and not ephemeral:
-            self._remember(turn, response["id"], committed, outcome.output, (*entries, *output))
-        return committed
-
-    def _expiry(self, response: JsonObject) -> int | None:
-        if not response["store"]:
-            return int(self._clock()) + EPHEMERAL_S
-        if self._retention_days is None:
-            return None
-        return int(response["created_at"]) + round(self._retention_days * _SECONDS_PER_DAY)
-
-    def _remember(
-        self,
-        turn: ResolvedTurn,
-        response_id: str,
-        committed: Committed,
-        output: Sequence[Item],
-        entries: Sequence[Entry],
-    ) -> None:
-        kept = [item for item in output if not is_cut_off_call(item.body)]
-        grown = CachedHistory(
-            head=committed.head,
-            items=(*turn.items, *kept),
-            left_out=turn.left_out + len(output) - len(kept),
-            size_bytes=turn.history_bytes
-            + sum(len(entry.payload) for entry in entries if isinstance(entry, NewItem))
-            + sum(entry.stored_bytes for entry in turn.input),
-        )
-        # A fork leaves its parent the newest of its own log; an appended turn takes the parent's place.
-        appended = turn.attach is None or committed.head.log == turn.attach.log
-        key = turn.source_id if appended and turn.lease is not None and turn.source_id else response_id
-        self._cache.put(self._tenant, key, grown, instead_of=turn.source_id if appended else None)
+        return await self._committer.commit(turn, outcome)
 
     async def recall(self, kept: Kept) -> JsonObject:
         """
@@ -289,6 +273,7 @@ class TenantSessions:
 
     # Responses.
 
+    @reread_if_erased
     async def retrieve(self, response_id: str) -> JsonObject:
         """
         A stored response with its output.
@@ -296,14 +281,39 @@ class TenantSessions:
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
+        return await self._response(await self._session(response_id))
+
+    async def has_response(self, response_id: str) -> bool:
+        """Whether this tenant has such a response. One statement, and nothing is opened."""
+        return await self._store.read_head(response_id) is not None
+
+    @reread_if_erased
+    async def exported(self, response_id: str) -> JsonObject:
+        """
+        A stored response as :meth:`retrieve` answers it, with its own input items as ``input``.
+
+        Raises:
+            ResponseNotFound: This tenant has no such response.
+        """
+        session = await self._session(response_id)
+        own = await self._items(session.messages[: session.output_index])
+        return {**await self._response(session), "input": [item.body for item in own]}
+
+    async def _session(self, response_id: str) -> StoredSession:
         session = await self._store.get_by_response_id(response_id)
         if session is None:
             raise ResponseNotFound(response_id)
-        response = self._payloads.open_response(session.payload, response_id)
+        return session
+
+    async def _response(self, session: StoredSession) -> JsonObject:
+        response = await self._payloads.open_response(session.payload, session.response_id)
         response["created_at"] = session.created_at  # as the commit clamped it, after the payload had been written
-        output = session.messages[session.output_index :]
-        response["output"] = [self._payloads.item(cast(StoredItem, item)).body for item in output]
+        output = await self._items(session.messages[session.output_index :])
+        response["output"] = [item.body for item in output]
         return response
+
+    async def _items(self, messages: Sequence[StoredItem | NewItem | Reference]) -> list[Item]:
+        return await self._payloads.items(cast(Sequence[StoredItem], messages))  # as a store answers them
 
     async def retrieve_or_snapshot(self, response_id: str) -> JsonObject:
         """
@@ -320,6 +330,7 @@ class TenantSessions:
                 return await self.retrieve(response_id)  # it may have ended in between
             return await self.pending.snapshot(pending)
 
+    @reread_if_erased
     async def trace(self, response_id: str) -> object:
         """
         The trace of a stored response's stream; None for one that was stored without.
@@ -330,20 +341,32 @@ class TenantSessions:
         payload = await self._store.read_trace(response_id)
         if payload is None:
             raise ResponseNotFound(response_id)
-        return self._payloads.open_trace(payload, response_id) if payload else None
+        return await self._payloads.open_trace(payload, response_id) if payload else None
 
-    async def delete(self, response_id: str, *, cascade: bool = False) -> None:
+    async def delete(self, response_id: str, *, cascade: bool = False, dry_run: bool = False) -> Erasure:
         """
         Make a response unknown and erase what nothing else stands on; with *cascade*, also what does.
 
+        Args:
+            dry_run: Change nothing.
+
+        Returns:
+            What went, or would go.
+
         Raises:
             ResponseNotFound: This tenant has no such response.
+            ConversationLocked: With *cascade*, a turn runs in a conversation that would change.
         """
-        if not await self._store.delete_response(response_id, cascade=cascade):
+        try:
+            erased = await self._store.delete_response(response_id, cascade=cascade, dry_run=dry_run)
+        finally:  # it may have been carried out although nobody heard of it
+            if cascade and not dry_run:
+                self._cache.drop_all(self._tenant)
+            elif not dry_run:
+                self._cache.drop(self._tenant, response_id)
+        if erased is None:
             raise ResponseNotFound(response_id)
-        if cascade:
-            self._cache.drop_all(self._tenant)
-        self._cache.drop(self._tenant, response_id)
+        return erased
 
     async def list_responses(self, wanted: ListRequest) -> ListPage[JsonObject]:
         """
@@ -360,6 +383,7 @@ class TenantSessions:
                 found.append(await self.retrieve_or_snapshot(response_id))
         return ListPage(data=tuple(found), has_more=page.has_more)
 
+    @reread_if_erased
     async def input_items(self, response_id: str, page: PageRequest) -> ListedItems:
         """
         What the model saw, as one page.
@@ -371,10 +395,8 @@ class TenantSessions:
         found = await self._store.list_input_items(response_id, _page(page))
         if found is None:
             raise ResponseNotFound(response_id)
-        return self._listed(found.items, has_more=found.has_more)
-
-    def _listed(self, items: Sequence[StoredItem], *, has_more: bool) -> ListedItems:
-        return ListedItems(tuple(self._payloads.item(item).body for item in items), has_more)
+        items = await self._payloads.items(found.items)
+        return ListedItems(tuple(item.body for item in items), found.has_more)
 
 
 def _page(page: PageRequest) -> Page:

@@ -89,8 +89,10 @@ class TenantVault(Protocol):
         ...
 
     async def change_key(self, old: TenantKey, new: TenantKey) -> bool:
-        """Replace a version's record if it still equals *old*. A version that becomes active makes the one that was
-        active retiring, in the same transaction. False if it was changed meanwhile."""
+        """
+        Replace a version's record if it still equals *old*. A version that becomes active makes the one that was
+        active retiring, in the same transaction. False if it was changed meanwhile.
+        """
         ...
 
     async def drop_key(self, key: TenantKey) -> bool:

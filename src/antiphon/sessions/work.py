@@ -8,7 +8,7 @@ else may take the turn over. Its stream is kept in groups of events until the tu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from antiphon.hub.ids import Family, TenantId
@@ -77,7 +77,7 @@ class Settlement(Record, frozen=True, kw_only=True):
 
 
 # Makes, of what a request created, what settles its key.
-Settle = Callable[[Kept], Settlement]
+Settle = Callable[[Kept], Awaitable[Settlement]]
 
 
 class NewPending(Record, frozen=True, kw_only=True):

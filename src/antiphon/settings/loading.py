@@ -14,7 +14,7 @@ from antiphon.settings.rules import broken_rules
 from antiphon.settings.secret import Secret
 from antiphon.settings.sources import Branch, Leaf, Leaves, Node, merge, read_file, read_value
 from antiphon.settings.tree import Settings, UpstreamSettings
-from antiphon.settings.variables import read_environment, read_overrides
+from antiphon.settings.variables import read_environment, read_overrides, section_in
 
 __all__ = ["load", "upstream_of_url"]
 
@@ -99,8 +99,10 @@ class _Builder:
         return values
 
     def _value(self, node: Node, kind: Any, key: tuple[str | int, ...]) -> Any:
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            return self.struct(node, kind, key)
+        subsection = section_in(kind)
+        if subsection is not None:
+            is_left_out = isinstance(node, Leaf) and node.value is None and type(None) in get_args(kind)
+            return None if is_left_out else self.struct(node, subsection, key)
         section = _section_of_list(kind)
         if section is not None and isinstance(node, Leaves) and node.items:
             self._places[key] = node.place

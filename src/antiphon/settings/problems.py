@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
-__all__ = ["Place", "Problem", "SettingsError", "nearest"]
+__all__ = ["Place", "PlaceOf", "Problem", "SettingsError", "nearest"]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -24,6 +25,12 @@ class Place(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+class PlaceOf(Protocol):
+    """Tells where the value of a key stands."""
+
+    def __call__(self, *key: str | int) -> Place: ...
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -1,29 +1,26 @@
-"""What a single type cannot say: names that must be unique, references that must exist, addresses that must be safe."""
+"""
+What a single type cannot say: names that must be unique, references that must exist, URLs that must be such.
+
+Who is let in, and what is sealed with what, is in :mod:`antiphon.settings.access`.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from antiphon.settings.problems import Place, Problem, nearest
+from antiphon.settings.access import broken_access_rules
+from antiphon.settings.problems import PlaceOf, Problem, nearest
 from antiphon.settings.secret import is_webhook_secret
 from antiphon.settings.tree import Settings, UpstreamSettings
 
-__all__ = ["STORE_SCHEMES", "broken_rules", "is_loopback"]
+__all__ = ["STORE_SCHEMES", "broken_rules"]
 
 STORE_SCHEMES = ("memory:", "sqlite:///")
 """How the URL of a store begins."""
 
 
 CheckQuirks = Callable[[str, Mapping[str, object]], None]
-
-
-class PlaceOf(Protocol):
-    """Tells where the value of a key stands."""
-
-    def __call__(self, *key: str | int) -> Place: ...
 
 
 def broken_rules(
@@ -43,32 +40,10 @@ def broken_rules(
     yield from _upstreams(settings, place_of, dialects, check_quirks)
     yield from _models(settings, place_of)
     yield from _webhooks(settings, place_of)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reachable from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    yield from broken_access_rules(settings, place_of)
 
 
 def _server(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
-    host = settings.server.host
-    if not is_loopback(host):
-        remedy = (
-            "--no-auth does not change that: whoever reaches the gateway could read every conversation and spend your "
-            "upstreams' credit"
-            if settings.server.no_auth
-            else "this version has no keys yet, so whoever reaches it could use it as you"
-        )
-        yield Problem(
-            place_of("server", "host"),
-            f"server.host: '{host}' can be reached from other machines, and {remedy}. Listen on 127.0.0.1, and put a "
-            f"reverse proxy that authenticates in front of it (name it in server.allowed_hosts).",
-        )
     for index, origin in enumerate(settings.server.cors_origins):
         parts = _split(origin)
         if parts is None or parts.path or parts.query or parts.fragment:

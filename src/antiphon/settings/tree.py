@@ -16,9 +16,14 @@ from msgspec import Meta
 from antiphon.settings.secret import Secret
 
 __all__ = [
+    "AdminSettings",
+    "AuthSettings",
     "BackgroundSettings",
+    "JwtSettings",
+    "LimitSettings",
     "ModelSettings",
     "ResponsesSettings",
+    "SealingSettings",
     "ServerSettings",
     "Settings",
     "TargetSettings",
@@ -30,6 +35,7 @@ __all__ = [
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 WebhookEvent = Literal["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -38,20 +44,53 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The root of the sections below."""
 
 
+class LimitSettings(Section, frozen=True, kw_only=True):
+    """
+    What a client may ask of the server's connections. Who exceeds one is told its name.
+
+    Attributes:
+        max_header_bytes: All header fields of a request together.
+        max_headers: How many header fields a request has.
+        max_url_bytes: Path and query together.
+        max_json_members: How many members all objects, and elements all arrays, of a body have together.
+        header_timeout_s: For a request's head.
+        body_timeout_s: For a request's body, and as much longer as ``min_rate`` gives the bytes that have come.
+        send_timeout_s: For a client that takes nothing of its answer.
+        min_rate: Bytes per second that a body, or the reader of an answer, has to keep up in the long run.
+        keep_alive_s: How long a connection may idle between two requests. Longer than clients keep one: they close it,
+            and no request races that.
+        max_connections: In one process.
+        max_connections_per_address: Those from one address; all clients behind one proxy have the proxy's.
+    """
+
+    max_header_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024
+    max_headers: Annotated[int, Meta(ge=10)] = 100
+    max_url_bytes: Annotated[int, Meta(ge=256)] = 8 * 1024
+    max_json_members: Annotated[int, Meta(ge=1000)] = 100_000
+    header_timeout_s: Seconds = 10.0
+    body_timeout_s: Seconds = 60.0
+    send_timeout_s: Seconds = 120.0
+    min_rate: Count = 4096
+    keep_alive_s: Count = 75
+    max_connections: Count = 8192
+    max_connections_per_address: Count = 2048
+
+
 class ServerSettings(Section, frozen=True, kw_only=True):
     """
     Where the gateway listens and what it lets in.
 
     Attributes:
-        host: An address of this machine that other machines cannot reach: this version has no keys yet.
+        host: An address of this machine. One that other machines can reach needs API keys, or tokens.
         port: 0 picks a free one.
         allowed_hosts: Values of the ``Host`` header that are let in besides the loopback names, as ``name`` or
             ``name:port``. For a reverse proxy in front.
         cors_origins: Web pages that may call the gateway, as ``https://name[:port]``. None by default.
         max_body_bytes: The largest request. OpenAI's own limit is larger; 32 MiB hold any context as text.
         max_json_depth: Deeper nesting is refused.
+        limits: What a client may ask of a connection.
         drain_timeout_s: How long running turns may take to end after SIGTERM.
-        no_auth: Serve without keys. Has no effect on loopback, where that is the default; elsewhere it is refused.
+        no_auth: Serve without keys, as ``auth.mode: none`` does; refused where other machines can reach the gateway.
     """
 
     host: Name = "127.0.0.1"
@@ -60,8 +99,78 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     cors_origins: tuple[Name, ...] = ()
     max_body_bytes: Count = 32 * 1024 * 1024
     max_json_depth: Annotated[int, Meta(ge=8, le=500)] = 64
+    limits: LimitSettings = LimitSettings()
     drain_timeout_s: Annotated[float, Meta(ge=0)] = 30.0
     no_auth: bool = False
+
+
+class SealingSettings(Section, frozen=True, kw_only=True):
+    """
+    Under which root key everything that people and models wrote is sealed.
+
+    Attributes:
+        key: ``file:PATH``, ``env:NAME``, ``command:ARGV``, ``aws-kms:ARN``, ``vault:URL#transit/key``, or ``none`` to
+            keep it in the clear. None takes the file beside a SQLite store, which is made on its first start, and for
+            a store in memory a key that dies with the process.
+    """
+
+    key: str | None = None
+
+
+class JwtSettings(Section, frozen=True, kw_only=True):
+    """
+    Tokens of an identity provider, taken besides API keys.
+
+    Attributes:
+        issuer, audience: What a token has to say in ``iss`` and ``aud``.
+        jwks_url, jwks_file: Where the provider's public keys are; exactly one of them.
+        algorithms: Which signatures are taken.
+        tenant_claim: The claim that says whose token it is.
+        tenants: The tenant of each value of that claim; other values are refused.
+        tenant_from_claim: Take the claim's value for the tenant's name instead.
+        scope_claim: The claim that lists scopes, as a list or as words with spaces between.
+        scopes: What a token may do that has no such claim; empty for nothing.
+    """
+
+    issuer: Name
+    audience: Name
+    jwks_url: str | None = None
+    jwks_file: str | None = None
+    algorithms: Annotated[tuple[JwtAlgorithm, ...], Meta(min_length=1)] = ("RS256", "ES256", "EdDSA")
+    tenant_claim: Name = "tenant"
+    tenants: dict[str, str] = msgspec.field(default_factory=dict)
+    tenant_from_claim: bool = False
+    scope_claim: Name = "scope"
+    scopes: tuple[Name, ...] = ()
+
+
+class AuthSettings(Section, frozen=True, kw_only=True):
+    """
+    Who is let in.
+
+    Attributes:
+        mode: ``keys`` always asks for an API key or a token. ``auto`` does so too, but for a gateway that only its own
+            machine can reach and whose store has no API key yet: that one serves everybody as the tenant ``default``,
+            until the first key is made. ``none`` serves everybody, on this machine alone.
+        jwt: Tokens that are taken besides keys.
+    """
+
+    mode: Literal["auto", "keys", "none"] = "auto"
+    jwt: JwtSettings | None = None
+
+
+class AdminSettings(Section, frozen=True, kw_only=True):
+    """
+    Where administrators manage tenants and keys over HTTP: a listener of its own, which always asks for their key.
+
+    Attributes:
+        port: None for no such listener; 0 picks a free one.
+        allowed_hosts: As ``server.allowed_hosts``.
+    """
+
+    host: Name = "127.0.0.1"
+    port: Port | None = None
+    allowed_hosts: tuple[Name, ...] = ()
 
 
 class TimeoutSettings(Section, frozen=True, kw_only=True):
@@ -129,6 +238,8 @@ class ResponsesSettings(Section, frozen=True, kw_only=True):
         unknown_parameters: What to do with a field of a request that the API does not know.
         max_response_bytes: The largest answer; bounds what a running turn keeps in memory.
         max_items: The most input items in one request.
+        max_history_items: The most items that a turn may stand on; a longer history has to be compacted or left.
+        max_tools: The most tools in one request. OpenAI's own number.
     """
 
     retention_days: Annotated[float, Meta(gt=0)] = 30.0
@@ -137,6 +248,8 @@ class ResponsesSettings(Section, frozen=True, kw_only=True):
     unknown_parameters: Literal["reject", "ignore"] = "reject"
     max_response_bytes: Count = 32 * 1024 * 1024
     max_items: Count = 2000
+    max_history_items: Count = 20_000
+    max_tools: Count = 128
 
 
 class BackgroundSettings(Section, frozen=True, kw_only=True):
@@ -185,16 +298,22 @@ class Settings(Section, frozen=True, kw_only=True):
         upstreams: The first that has a model serves it.
         models: Aliases; an alias wins over a model of the same name.
         webhooks: Who is told when a background response has ended.
+        audit: What goes into the tenants' audit trails: ``all``, only ``writes``, or nothing (``off``). What
+            administrators do is always kept.
         log_level: The least important lines that are written.
     """
 
     server: ServerSettings = ServerSettings()
     store: str = "sqlite:///antiphon.db"
+    sealing: SealingSettings = SealingSettings()
+    auth: AuthSettings = AuthSettings()
+    admin: AdminSettings = AdminSettings()
     upstreams: tuple[UpstreamSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     responses: ResponsesSettings = ResponsesSettings()
     background: BackgroundSettings = BackgroundSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
+    audit: Literal["all", "writes", "off"] = "all"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

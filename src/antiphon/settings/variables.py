@@ -3,13 +3,15 @@ The names by which a key is known outside the file: environment variables and fl
 
 Every key has one variable: ``ANTIPHON_`` and the key with its section, in capitals (``server.port`` is
 ``ANTIPHON_SERVER_PORT``). A key that has a flag can be set by the flag's name too (``ANTIPHON_PORT``). A list is
-written as JSON, or as words with commas between them.
+written as JSON, or as words with commas between them; a mapping as JSON.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -22,6 +24,7 @@ __all__ = [
     "keys_of",
     "read_environment",
     "read_overrides",
+    "section_in",
     "unknown_variables",
     "variables_of",
 ]
@@ -33,6 +36,9 @@ FLAGS: dict[Key, str] = {
     ("server", "port"): "--port",
     ("server", "no_auth"): "--no-auth",
     ("store",): "--store",
+    ("sealing", "key"): "--key",
+    ("admin", "host"): "--admin-host",
+    ("admin", "port"): "--admin-port",
     ("upstreams",): "--upstream",
     ("log_level",): "--log-level",
 }
@@ -51,30 +57,48 @@ def variables_of(key: Key) -> tuple[str, ...]:
     return (own,) if short == own else (short, own)
 
 
-def keys_of(section: type[msgspec.Struct], above: Key = ()) -> Iterator[tuple[Key, bool]]:
-    """Every key of a section and its subsections, with whether its value is a list."""
+Shape = Literal["value", "list", "mapping"]
+
+
+def keys_of(section: type[msgspec.Struct], above: Key = ()) -> Iterator[tuple[Key, Shape]]:
+    """Every key of a section and its subsections, with what its value is."""
     for field in msgspec.structs.fields(section):
         key = (*above, field.name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from keys_of(field.type, key)
+        subsection = section_in(field.type)
+        if subsection is not None:
+            yield from keys_of(subsection, key)
         else:
-            yield key, isinstance(msgspec.inspect.type_info(field.type), _LIST_TYPES)
+            yield key, _shape(field.type)
 
 
-_LIST_TYPES = (msgspec.inspect.VarTupleType, msgspec.inspect.ListType)
+def section_in(kind: Any) -> type[msgspec.Struct] | None:
+    """``X`` of ``X`` or ``X | None`` where X is a section."""
+    for candidate in get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
+
+
+def _shape(kind: Any) -> Shape:
+    match msgspec.inspect.type_info(kind):
+        case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
+            return "list"
+        case msgspec.inspect.DictType():
+            return "mapping"
+        case _:
+            return "value"
 
 
 def read_environment(section: type[msgspec.Struct], env: Mapping[str, str], report: Callable[[Problem], None]) -> Node:
     """The tree of all keys that are set in the environment."""
     tree: Node = Branch({}, {}, Place("environment"))
-    for key, is_list in keys_of(section):
+    for key, shape in keys_of(section):
         names = [name for name in variables_of(key) if name in env]
         if len({env[name] for name in names}) > 1:
             report(Problem(Place(names[0]), f"is not what {names[1]} says, and both set {'.'.join(key)}: unset one"))
         if names:
             place = Place(names[0])
-            text = env[names[0]]
-            tree = merge(tree, _branch(key, read_value(_listed(text, place, report) if is_list else text, place)))
+            tree = merge(tree, _branch(key, read_value(_read(env[names[0]], shape, place, report), place)))
     return tree
 
 
@@ -94,14 +118,18 @@ def _branch(key: Key, node: Node) -> Branch:
     return node
 
 
-def _listed(text: str, place: Place, report: Callable[[Problem], None]) -> object:
-    if not text.lstrip().startswith("["):
+def _read(text: str, shape: Shape, place: Place, report: Callable[[Problem], None]) -> object:
+    if shape == "value":
+        return text
+    if shape == "list" and not text.lstrip().startswith("["):
         return [word.strip() for word in text.split(",") if word.strip()]
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        report(Problem(place, "begins with '[' and is not valid JSON; write a JSON list, or words with commas between"))
-        return []
+        remedy = "write a JSON list, or words with commas between" if shape == "list" else "write a JSON object"
+        begins = "begins with '[' and " if shape == "list" else ""
+        report(Problem(place, f"{begins}is not valid JSON; {remedy}"))
+        return [] if shape == "list" else {}
 
 
 def unknown_variables(env: Mapping[str, str], section: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,13 @@ class Doomed(msgspec.Struct):
     conversations: set[str] = msgspec.field(default_factory=set)
     hidden: dict[str, set[int]] = msgspec.field(default_factory=dict)
 
+    def add(self, other: Doomed) -> None:
+        """Let what *other* names go too."""
+        self.responses |= other.responses
+        self.conversations |= other.conversations
+        for conversation_id, positions in other.hidden.items():
+            self.hidden.setdefault(conversation_id, set()).update(positions)
+
     @property
     def changed_conversations(self) -> set[str]:
         """The conversations that no turn may hold while this is carried out."""

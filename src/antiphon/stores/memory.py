@@ -11,7 +11,9 @@ from __future__ import annotations
 import copy
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -20,6 +22,8 @@ from antiphon.hub.errors import (
     StoreUnavailable,
 )
 from antiphon.hub.ids import Family, LogId, TenantId
+from antiphon.sessions.codec import PLAIN_VERSION
+from antiphon.sessions.directory import Erasure
 from antiphon.sessions.records import (
     Claim,
     Committed,
@@ -36,10 +40,16 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.store import Swept
+from antiphon.sessions.vault import RootKeyUse
 from antiphon.sessions.work import Delivery, Pending, Settlement
 from antiphon.stores.library import Doomed
-from antiphon.stores.memory_all_work import drop_expired_keys, renew_claims, take_deliveries, take_over
-from antiphon.stores.memory_library import TenantLibrary
+from antiphon.stores.memory_all_work import expired_of, renew_claims, take_deliveries, take_over
+from antiphon.stores.memory_audit import TenantTrail
+from antiphon.stores.memory_directory import InMemoryDirectory
+from antiphon.stores.memory_end_users import TenantEndUsers
+from antiphon.stores.memory_payloads import PAYLOAD_TABLES, payloads_of
+from antiphon.stores.memory_receipts import erasing
 from antiphon.stores.memory_state import (
     ConversationRecord,
     Log,
@@ -74,7 +84,7 @@ class _Landing(msgspec.Struct, frozen=True, kw_only=True):
     only_stands: bool = False
 
 
-class InMemorySessionStore:
+class InMemorySessionStore(InMemoryDirectory):
     """
     A :class:`~antiphon.sessions.store.SessionStore` that lives and dies with its process.
 
@@ -86,9 +96,9 @@ class InMemorySessionStore:
     def __init__(
         self, *, clock: Callable[[], float] = time.time, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> None:
+        super().__init__()
         self._clock = clock
         self._random_bytes = random_bytes
-        self._states: dict[TenantId, State] = {}
         self._users = 0
 
     async def open(self) -> None:
@@ -104,20 +114,16 @@ class InMemorySessionStore:
     def for_tenant(self, tenant: TenantId) -> _Tenant:
         return _Tenant(self._states.setdefault(tenant, State()), self._clock, self._random_bytes)
 
-    async def sweep(self, limit: int = 500) -> int:
-        now = self._clock()
-        expired = [
-            (response.turn.expires_at, tenant, response_id)
-            for tenant, state in self._states.items()
-            for response_id, response in state.responses.items()
-            if response.turn.expires_at is not None and response.turn.expires_at <= now
-        ]
-        going = sorted(expired)[:limit]
-        for _, tenant, response_id in going:
-            forget(self._states[tenant], response_id)
-        for tenant in {tenant for _, tenant, _ in going}:
-            erase_unreached(self._states[tenant])
-        return len(going) + drop_expired_keys(self._states, limit=limit - len(going), now_s=now)
+    async def sweep(self, limit: int = 500, *, dry_run: bool = False) -> Swept:
+        expired = expired_of(self._states, limit=limit, now_s=self._clock())
+        receipts = {
+            tenant: erasing(self.for_tenant(tenant), partial(_forget_expired, expired=going), dry_run=dry_run)
+            for tenant, going in expired.items()
+        }
+        return Swept(
+            count=sum(map(len, expired.values())),
+            erased={tenant: receipt for tenant, receipt in receipts.items() if receipt is not None},
+        )
 
     async def renew_claims(self, holder: str, ttl_s: float) -> list[tuple[TenantId, str]]:
         return renew_claims(self._states, holder, ttl_s=ttl_s, now_s=self._clock())
@@ -128,11 +134,31 @@ class InMemorySessionStore:
     async def take_deliveries(self, limit: int, *, ttl_s: float) -> list[tuple[TenantId, Delivery]]:
         return take_deliveries(self._states, limit, ttl_s=ttl_s, now_s=self._clock())
 
+    # Sealing.
+
+    async def root_keys_in_use(self) -> tuple[RootKeyUse, ...]:
+        refs = Counter(key.root_ref for state in self._states.values() for key in state.tenant_keys.values())
+        return tuple(RootKeyUse(root_ref=ref, count=refs[ref]) for ref in sorted(refs))
+
+    async def has_plain_payloads(self) -> bool:
+        return any(
+            payload.startswith(PLAIN_VERSION)
+            for state in self._states.values()
+            for table in PAYLOAD_TABLES
+            for payload in payloads_of(state, table).values()
+        )
+
+    async def compact(self, *, progress: Callable[[str], None] | None = None) -> None:
+        """Nothing of this store is on a disk."""
+
+    async def backup(self, path: str) -> None:
+        raise StoreUnavailable("This session store is not in a file, so there is nothing to copy.")
+
     async def check(self) -> list[str]:
         return [problem for tenant, state in self._states.items() for problem in problems_of(tenant, state)]
 
 
-class _Tenant(TenantLibrary):
+class _Tenant(TenantEndUsers, TenantTrail):
     """See :class:`~antiphon.sessions.store.TenantStore`. No method awaits, so each is atomic."""
 
     # The four named operations.
@@ -153,8 +179,7 @@ class _Tenant(TenantLibrary):
             return self._session(self._put(session))
         except Exception:
             if before is not None:
-                for field in State.__struct_fields__:
-                    setattr(self._state, field, getattr(before, field))
+                self._state.become(before)
             raise
 
     async def delete_session(self, response_id: str) -> None:
@@ -215,6 +240,8 @@ class _Tenant(TenantLibrary):
             raise id_in_use("response", turn.response_id)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
         settled = settle_entries(turn.entries, self._find)
+        self._admit()
+        self._check_seal(turn.family, turn.seal)
         response = self._store(turn, landing, settled, insertion_index=self._place_in_lists(turn))
         if turn.lease is not None:
             self._state.conversations[turn.lease.conversation_id].holder = None
@@ -226,12 +253,17 @@ class _Tenant(TenantLibrary):
             insertion_index=response.insertion_index,
         )
 
-    async def delete_response(self, response_id: str, *, cascade: bool = False) -> bool:
-        response = self._response(response_id)
-        if response is None:
-            return False
-        self._erase(self._doomed_with_response(response) if cascade else Doomed(responses={response_id}))
-        return True
+    async def delete_response(
+        self, response_id: str, *, cascade: bool = False, dry_run: bool = False
+    ) -> Erasure | None:
+        def erase(tenant: _Tenant) -> bool:
+            response = tenant._response(response_id)
+            if response is None:
+                return False
+            tenant._erase(tenant._doomed_with_response(response) if cascade else Doomed(responses={response_id}))
+            return True
+
+        return erasing(self, erase, dry_run=dry_run)
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
         response = self._response(response_id)
@@ -249,6 +281,9 @@ class _Tenant(TenantLibrary):
         if conversation.id in self._state.conversations:
             raise id_in_use("conversation", conversation.id)
         settled = settle_entries(conversation.entries, self._find)
+        self._admit()
+        self._check_seal(conversation.family, conversation.seal)
+        self._found(conversation.family, conversation.seal)
         log = self._open_log(conversation.family, base=None, is_conversation=True)
         self._append(log, settled)
         self._state.conversations[conversation.id] = ConversationRecord(
@@ -274,16 +309,21 @@ class _Tenant(TenantLibrary):
         conversation.payload, conversation.terms = payload, tuple(terms)
         return self._shown(conversation)
 
-    async def delete_conversation(self, conversation_id: str, *, cascade: bool = False) -> bool:
-        conversation = self._state.conversations.get(conversation_id)
-        if conversation is None:
-            return False
-        if cascade:
-            self._erase(self._doomed_with_conversation(conversation))
-        else:
-            del self._state.conversations[conversation_id]
-            erase_unreached(self._state)
-        return True
+    async def delete_conversation(
+        self, conversation_id: str, *, cascade: bool = False, dry_run: bool = False
+    ) -> Erasure | None:
+        def erase(tenant: _Tenant) -> bool:
+            conversation = tenant._state.conversations.get(conversation_id)
+            if conversation is None:
+                return False
+            if cascade:
+                tenant._erase(tenant._doomed_with_conversation(conversation))
+            else:
+                tenant._forget_conversation(conversation_id)
+                erase_unreached(tenant._state)
+            return True
+
+        return erasing(self, erase, dry_run=dry_run)
 
     async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
         conversation = self._state.conversations.get(conversation_id)
@@ -299,6 +339,7 @@ class _Tenant(TenantLibrary):
         self._check_settlement(settlement)
         conversation = self._unlocked(conversation_id)
         settled = settle_entries(entries, self._find)
+        self._admit()
         start = self._append(conversation.log, settled)
         self._settle(settlement)
         return tuple(self._entry(conversation.log, start + index) for index in range(len(settled)))
@@ -387,6 +428,7 @@ class _Tenant(TenantLibrary):
         self, turn: NewTurn, landing: _Landing, settled: list[Settled], *, insertion_index: int | None = None
     ) -> Response:
         state = self._state
+        self._found(turn.family, turn.seal)
         log = landing.log if landing.log is not None else self._open_log(turn.family, base=landing.ground)
         if landing.only_stands and landing.ground is not None:
             first, epoch = landing.ground.position + 1, landing.ground.epoch
@@ -396,7 +438,9 @@ class _Tenant(TenantLibrary):
             insertion_index = take_insertion_index(state)
         last_created_at = self._last_created_at(turn.conversation_id, before=insertion_index)
         response = Response(
-            turn=msgspec.structs.replace(turn, entries=(), lease=None, attach=None, claim=None, deliveries=()),
+            turn=msgspec.structs.replace(
+                turn, entries=(), lease=None, attach=None, claim=None, deliveries=(), seal=b""
+            ),
             log=log,
             first=first,
             epoch=epoch,
@@ -413,6 +457,7 @@ class _Tenant(TenantLibrary):
 
     def _put(self, session: StoredSession) -> Response:
         self._check_not_pending(session.response_id)
+        self._admit()
         old = self._state.responses.get(session.response_id)
         known = self._response(session.response_id)
         replaced = {} if old is None else {str(item.id): item for item in self._own_items(old)}
@@ -420,6 +465,8 @@ class _Tenant(TenantLibrary):
             self._hide_turn(old)
         attach, conversation = self._place_of(session, known)
         turn = turn_of(session, family=session.family or self._family_at(attach, conversation), attach=attach)
+        if known is not None:
+            turn = msgspec.structs.replace(turn, end_user=known.turn.end_user)  # it is found by that when it has to go
         if known is not None and known.turn.payload == session.payload:
             turn = msgspec.structs.replace(turn, terms=known.turn.terms)  # what it is found by is in its payload
         # The ground is looked at before the old turn goes, and held while it goes: the old turn may be what kept it.
@@ -428,7 +475,7 @@ class _Tenant(TenantLibrary):
             told = self._state.work.deliveries_of(session.response_id) if known is not None else {}
             forget(self._state, session.response_id)
             self._state.work.deliveries |= told
-            erase_unreached(self._state, also=landing.ground)
+            erase_unreached(self._state, also=landing.ground, held=turn.family)
         settled = settle_entries(session.messages, self._find, replaced=replaced)
         return self._store(turn, landing, settled, insertion_index=None if known is None else known.insertion_index)
 
@@ -464,3 +511,14 @@ class _Tenant(TenantLibrary):
         if attach is not None:
             return self._ground(attach).family
         return Family(self._random_bytes(8).hex())
+
+
+def _forget_expired(tenant: _Tenant, expired: Sequence[str | bytes]) -> bool:
+    """Erase *expired* responses (named by id) and idempotency keys. Returns that this was done."""
+    for each in expired:
+        if isinstance(each, bytes):
+            del tenant.state.work.keys[each]
+        else:
+            forget(tenant.state, each)
+    erase_unreached(tenant.state)
+    return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
+from typing import Self
 
-from antiphon.hub.errors import ConversationLocked, ConversationNotFound
+from antiphon.hub.errors import ConversationLocked, ConversationNotFound, StoreConflict
 from antiphon.hub.ids import Family, ItemId, LogId
 from antiphon.sessions.records import Conversation, Head, Lease, StoredItem, StoredSession
 from antiphon.stores.memory_state import ConversationRecord, Log, Response, State, path_of
@@ -21,6 +23,25 @@ class TenantAccess:
         self._state = state
         self._clock = clock
         self._random_bytes = random_bytes
+
+    @property
+    def state(self) -> State:
+        """Everything of the tenant."""
+        return self._state
+
+    def rehearsal(self) -> Self:
+        """The same tenant on a copy of everything, for doing what is to change nothing."""
+        return type(self)(copy.deepcopy(self._state), self._clock, self._random_bytes)
+
+    def _admit(self) -> None:
+        """
+        Refuse to store anything for a tenant that is being erased.
+
+        Raises:
+            StoreConflict: It is.
+        """
+        if self._state.is_going:
+            raise StoreConflict("The tenant is being erased. Nothing was stored.")
 
     # Looking things up.
 

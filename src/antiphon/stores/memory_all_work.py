@@ -13,7 +13,7 @@ from antiphon.stores.memory_state import State
 from antiphon.stores.memory_work import DeliveryRow, PendingRow
 from antiphon.stores.work import claim_until_ms, put_off_until
 
-__all__ = ["States", "drop_expired_keys", "renew_claims", "take_deliveries", "take_over"]
+__all__ = ["States", "expired_of", "renew_claims", "take_deliveries", "take_over"]
 
 States = Mapping[TenantId, State]
 
@@ -60,17 +60,24 @@ def take_deliveries(states: States, limit: int, *, ttl_s: float, now_s: float) -
     return [(tenant, row.shown) for tenant, row in taken]
 
 
-def drop_expired_keys(states: States, *, limit: int, now_s: float) -> int:
-    """Forget at most *limit* idempotency keys whose time is over. Returns how many."""
-    expired = sorted(
+def expired_of(states: States, *, limit: int, now_s: float) -> dict[TenantId, list[str | bytes]]:
+    """At most *limit* responses (by id), then idempotency keys, whose time is over: those first that ended first."""
+    responses: list[tuple[int, TenantId, str | bytes]] = sorted(
+        (row.turn.expires_at, tenant, response_id)
+        for tenant, state in states.items()
+        for response_id, row in state.responses.items()
+        if row.turn.expires_at is not None and row.turn.expires_at <= now_s
+    )
+    keys: list[tuple[int, TenantId, str | bytes]] = sorted(
         (row.expires_at, tenant, key)
         for tenant, state in states.items()
         for key, row in state.work.keys.items()
         if row.expires_at <= now_s
     )
-    for _, tenant, key in expired[:limit]:
-        del states[tenant].work.keys[key]
-    return len(expired[:limit])
+    expired: dict[TenantId, list[str | bytes]] = {}
+    for _, tenant, each in [*responses, *keys][:limit]:
+        expired.setdefault(tenant, []).append(each)
+    return expired
 
 
 def _pending(states: States) -> list[tuple[TenantId, PendingRow]]:

@@ -87,10 +87,12 @@ class TenantLibrary(TenantWork):
         source = self._conversation(conversation_id)
         base = self._end_of(source)
         check_fork(fork, self._state.logs[source.log].family)
+        self._check_seal(fork.family, fork.seal)
         if fork.id in self._state.conversations:
             raise id_in_use("conversation", fork.id)
         if at is not None:
             base = Head(log=base.log, position=self._first_place(source, at), epoch=base.epoch)
+        self._admit()
         log = self._open_log(fork.family, base=base, is_conversation=True)
         self._state.conversations[fork.id] = ConversationRecord(
             id=fork.id, log=log, created_at=fork.created_at, payload=fork.payload, terms=fork.terms
@@ -117,6 +119,7 @@ class TenantLibrary(TenantWork):
     async def add_prompt(self, prompt: NewPrompt, *, settlement: Settlement | None = None) -> StoredPrompt:
         self._check_settlement(settlement)
         check_version(prompt, len(self._state.prompts.get(prompt.id, ())) + 1)
+        self._admit()
         versions = self._state.prompts.setdefault(prompt.id, [])
         versions.append(prompt)
         self._settle(settlement)
@@ -213,8 +216,13 @@ class TenantLibrary(TenantWork):
         for response_id in doomed.responses:
             forget(self._state, response_id)
         for conversation_id in doomed.conversations:
-            del self._state.conversations[conversation_id]
+            self._forget_conversation(conversation_id)
         erase_unreached(self._state)
+
+    def _forget_conversation(self, conversation_id: str) -> None:
+        """Make a conversation unknown; what only it reached is erased next."""
+        del self._state.conversations[conversation_id]
+        self._state.work.drop_answers_about(conversation_id)
 
 
 def _own_places(response: Response) -> list[tuple[int, int]]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from antiphon.hub.ids import Family, LogId, TenantId
+from antiphon.sessions.directory import AuditRecord, TenantRecord
 from antiphon.sessions.library import NewPrompt
 from antiphon.sessions.records import Head, NewTurn
+from antiphon.sessions.vault import TenantKey
 from antiphon.stores.memory_work import WorkState, problems_of_work
 from antiphon.stores.turns import Settled
 
@@ -21,7 +23,9 @@ __all__ = [
     "Response",
     "State",
     "View",
+    "drop_unused_families",
     "erase_unreached",
+    "families_in_use",
     "forget",
     "path_of",
     "problems_of",
@@ -97,8 +101,18 @@ class ConversationRecord(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct):
-    """Everything of one tenant."""
+    """
+    Everything of one tenant.
 
+    Attributes:
+        families: What is kept with each family that a log or a pending turn is of.
+        record: What the tenant was created or configured with; None if it never was.
+    """
+
+    families: dict[Family, bytes] = msgspec.field(default_factory=dict)
+    tenant_keys: dict[int, TenantKey] = msgspec.field(default_factory=dict)
+    audit: list[AuditRecord] = msgspec.field(default_factory=list)
+    record: TenantRecord | None = None
     logs: dict[LogId, Log] = msgspec.field(default_factory=dict)
     items: dict[str, tuple[LogId, int]] = msgspec.field(default_factory=dict)
     responses: dict[str, Response] = msgspec.field(default_factory=dict)
@@ -107,6 +121,26 @@ class State(msgspec.Struct):
     prompts: dict[str, list[NewPrompt]] = msgspec.field(default_factory=dict)
     next_insertion_index: int = 1
     work: WorkState = msgspec.field(default_factory=WorkState)
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the tenant is being erased."""
+        return self.record is not None and self.record.state == "erasing"
+
+    @property
+    def holds_anything(self) -> bool:
+        """Whether there is any data of the tenant, its trail aside. Whatever has a log or is pending has a family."""
+        return bool(self.families or self.tenant_keys or self.prompts or self.work.keys) or self.work.secret is not None
+
+    def drop_keys(self) -> None:
+        """Destroy what content is opened with, and the secret."""
+        self.tenant_keys.clear()
+        self.work.secret = None
+
+    def become(self, other: State) -> None:
+        """Take everything over from *other*; whoever holds this state sees it."""
+        for field in self.__struct_fields__:
+            setattr(self, field, getattr(other, field))
 
 
 def take_insertion_index(state: State) -> int:
@@ -121,6 +155,7 @@ def forget(state: State, response_id: str) -> None:
     if response.turn.conversation_id is not None:
         state.turns_of[response.turn.conversation_id].discard(response_id)
     state.work.drop_deliveries(response_id)
+    state.work.drop_answers_about(response_id)
 
 
 def path_of(state: State, head: Head) -> list[Head]:
@@ -172,8 +207,12 @@ def reached_by(views: dict[View, int], state: State) -> set[tuple[int, int]]:
     return reached
 
 
-def erase_unreached(state: State, also: Head | None = None) -> None:
-    """Erase all content that nothing reaches, and drop the logs that hold none."""
+def erase_unreached(state: State, also: Head | None = None, *, held: Family | None = None) -> None:
+    """
+    Erase all content that nothing reaches, and drop the logs that hold none, and the families of which nothing is left.
+
+    *also* is a head that is about to be stood on, *held* a family that something is about to be of.
+    """
     views = views_of(state, also)
     reached = reached_by(views, state)
     tops: dict[LogId, int] = {}
@@ -189,6 +228,19 @@ def erase_unreached(state: State, also: Head | None = None) -> None:
                     del state.items[slot.id]
         if log.top == _DEAD and not any(log.slots):
             del state.logs[log_id]
+    drop_unused_families(state, held=held)
+
+
+def families_in_use(state: State) -> set[Family]:
+    """The families that a log or a pending turn is of."""
+    return {log.family for log in state.logs.values()} | {row.new.family for row in state.work.pending.values()}
+
+
+def drop_unused_families(state: State, *, held: Family | None = None) -> None:
+    """Destroy what is kept with families of which nothing is left."""
+    in_use = families_in_use(state) | ({held} if held is not None else set())
+    for family in state.families.keys() - in_use:
+        del state.families[family]
 
 
 def problems_of(tenant: TenantId, state: State) -> list[str]:
@@ -201,13 +253,21 @@ def problems_of(tenant: TenantId, state: State) -> list[str]:
         if slot is not None
     }
     indexed = set(state.items.values())
+    in_use = families_in_use(state)
     originals = {place for place in kept if _slot(state, place).target is None}
     return [
         *(f"{tenant}: the content at {place} is reached and is not there" for place in sorted(reached - kept)),
         *(f"{tenant}: nothing reaches the content at {place}" for place in sorted(kept - reached)),
         *(f"{tenant}: the item at {place} is not found by its id" for place in sorted(originals ^ indexed)),
+        *(f"{tenant}: nothing is of the family '{each}'" for each in sorted(state.families.keys() - in_use)),
+        *(f"{tenant}: nothing is kept with the family '{each}'" for each in sorted(in_use - state.families.keys())),
+        *(f"{tenant}: the audit trail is broken at {each}" for each in _gaps_in(state.audit)),
         *problems_of_work(tenant, state.work, set(state.responses)),
     ]
+
+
+def _gaps_in(trail: list[AuditRecord]) -> list[int]:
+    return [place for place, record in enumerate(trail, start=1) if record.index != place]
 
 
 def _slot(state: State, place: tuple[LogId, int]) -> Settled:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from antiphon.sessions.records import Claim, NewTurn
 from antiphon.sessions.work import Delivery, EventGroup, KeyClaim, KeyRecord, NewPending, Pending, Settlement
-from antiphon.stores.memory_access import TenantAccess
-from antiphon.stores.memory_state import take_insertion_index
+from antiphon.stores.memory_state import drop_unused_families, take_insertion_index
+from antiphon.stores.memory_vault import TenantSealing
 from antiphon.stores.memory_work import DeliveryRow, KeyRow, PendingRow
 from antiphon.stores.turns import id_in_use
 from antiphon.stores.work import check_deliveries, claim_lost, claim_until_ms, gap_in_stream, is_own_claim, key_lost
@@ -13,13 +13,8 @@ from antiphon.stores.work import check_deliveries, claim_lost, claim_until_ms, g
 __all__ = ["TenantWork"]
 
 
-class TenantWork(TenantAccess):
+class TenantWork(TenantSealing):
     """See the protocols of :mod:`antiphon.sessions.work`."""
-
-    async def secret(self) -> bytes:
-        if self._state.work.secret is None:
-            self._state.work.secret = self._random_bytes(32)
-        return self._state.work.secret
 
     async def read_trace(self, response_id: str) -> bytes | None:
         response = self._response(response_id)
@@ -30,8 +25,10 @@ class TenantWork(TenantAccess):
     async def open_turn(self, turn: NewPending, *, holder: str, ttl_s: float) -> Claim:
         if turn.response_id in self._state.responses or turn.response_id in self._state.work.pending:
             raise id_in_use("response", turn.response_id)
-        if turn.key is not None:
-            key = self._held_key(turn.key)
+        key = None if turn.key is None else self._held_key(turn.key)
+        self._admit()
+        self._check_seal(turn.family, turn.seal)
+        if key is not None:
             key.response_id, key.holder = turn.response_id, None
         row = PendingRow(
             new=turn,
@@ -40,6 +37,7 @@ class TenantWork(TenantAccess):
             insertion_index=take_insertion_index(self._state) if turn.background else None,
         )
         self._state.work.pending[turn.response_id] = row
+        self._found(turn.family, turn.seal)
         return Claim(response_id=turn.response_id, holder=holder, epoch=row.epoch)
 
     async def read_pending(self, response_id: str) -> Pending | None:
@@ -68,13 +66,9 @@ class TenantWork(TenantAccess):
         return True
 
     async def drop_turn(self, claim: Claim) -> bool:
-        row = self._claimed(claim)
-        if row is None:
+        if self._claimed(claim) is None:
             return False
-        del self._state.work.pending[claim.response_id]
-        key = self._bound_key(row)
-        if key is not None:
-            del self._state.work.keys[key]
+        self._drop_pending(claim.response_id)
         return True
 
     # Idempotency keys.
@@ -85,6 +79,7 @@ class TenantWork(TenantAccess):
         row = self._key(key)
         if row is not None and (row.holder is None or row.claim_until_ms > self._now_ms()):
             return row.shown
+        self._admit()
         taken = KeyRow(
             fingerprint=fingerprint,
             holder=holder,
@@ -160,6 +155,8 @@ class TenantWork(TenantAccess):
         key = None if pending is None else self._bound_key(pending)
         if key is not None:
             work.keys[key].settled = True
+        if pending is not None and pending.new.family != turn.family:
+            drop_unused_families(self._state)
         for new in turn.deliveries:
             work.deliveries[new.id] = DeliveryRow(new=new, next_at=int(self._clock()))
 
@@ -171,7 +168,14 @@ class TenantWork(TenantAccess):
     def _settle(self, settlement: Settlement | None) -> None:
         if settlement is not None:
             key = self._held_key(settlement.claim)
-            key.settled, key.answer, key.holder = True, settlement.answer, None
+            key.settled, key.answer, key.about, key.holder = True, settlement.answer, settlement.about, None
+
+    def _drop_pending(self, response_id: str) -> None:
+        """Remove a pending turn, with its events and the key that is bound to it."""
+        key = self._bound_key(self._state.work.pending.pop(response_id))
+        if key is not None:
+            del self._state.work.keys[key]
+        drop_unused_families(self._state)
 
     # How.
 

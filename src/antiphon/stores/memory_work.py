@@ -68,6 +68,7 @@ class KeyRow(msgspec.Struct, kw_only=True):
     response_id: str | None = None
     settled: bool = False
     answer: bytes | None = None
+    about: str | None = None
 
     def is_held_by(self, claim: KeyClaim) -> bool:
         """Whether *claim* is in force."""
@@ -104,7 +105,7 @@ class DeliveryRow(msgspec.Struct, kw_only=True):
 
 
 class WorkState(msgspec.Struct):
-    """All work of one tenant, and the secret that its hashes are made with."""
+    """All work of one tenant, and the payload with the secret that its hashes are made with."""
 
     pending: dict[str, PendingRow] = msgspec.field(default_factory=dict)
     keys: dict[bytes, KeyRow] = msgspec.field(default_factory=dict)
@@ -120,6 +121,12 @@ class WorkState(msgspec.Struct):
         """Forget the webhooks that tell of a response, which is gone."""
         for row_id in self.deliveries_of(response_id):
             del self.deliveries[row_id]
+
+    def drop_answers_about(self, object_id: str) -> None:
+        """Let go of answers that hold content of a response or conversation, which is gone; their keys stay settled."""
+        for row in self.keys.values():
+            if row.about == object_id:
+                row.answer = row.about = None
 
 
 def problems_of_work(tenant: TenantId, work: WorkState, responses: set[str]) -> list[str]:

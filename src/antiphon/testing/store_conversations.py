@@ -55,7 +55,7 @@ async def unknown_conversation_is_none_or_not_found(s: StoreFixture) -> None:
     assert await s.acme.update_conversation(its_id, b"x") is None
     assert await s.acme.read_history_of(its_id) is None
     assert await s.acme.list_conversation_items(its_id, Page()) is None
-    assert await s.acme.delete_conversation(its_id) is False
+    assert await s.acme.delete_conversation(its_id) is None
     await raises(ConversationNotFound, s.acme.read_conversation_item(its_id, item_id("a")))
     await raises(ConversationNotFound, s.acme.append_items(its_id, [item("a")]))
     await raises(ConversationNotFound, s.acme.remove_item(its_id, item_id("a")))

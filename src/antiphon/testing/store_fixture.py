@@ -186,6 +186,10 @@ class StoreFixture(msgspec.Struct, frozen=True):
         """The item ids of one page of a response's input items."""
         return shown(await self.acme.list_input_items(response_id(name), Page(**page)))
 
+    async def sweep(self, limit: int = 500) -> int:
+        """Sweep, and say how much went."""
+        return (await self.store.sweep(limit)).count
+
     async def left(self, *ids: str) -> set[str]:
         """Which of these item ids can still be found."""
         return {str(found) for found in await self.acme.find_items(ids)}

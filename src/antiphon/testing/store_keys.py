@@ -359,9 +359,9 @@ async def sweep_forgets_expired_keys(s: StoreFixture) -> None:
         await take(s, f"k{index}", lifetime_s=5)
     await ask(s, "k0", lifetime_s=5, tenant=s.globex)
     await take(s, "stays", lifetime_s=6)
-    assert await s.store.sweep() == 0
+    assert await s.sweep() == 0
     s.clock.advance(5)
-    assert [await s.store.sweep(3), await s.store.sweep(3), await s.store.sweep(3)] == [3, 2, 0]
+    assert [await s.sweep(3), await s.sweep(3), await s.sweep(3)] == [3, 2, 0]
     assert isinstance(await ask(s, "stays"), KeyRecord)
     assert isinstance(await ask(s, "k1"), KeyClaim)
 
@@ -371,7 +371,7 @@ async def turn_outlives_its_swept_key(s: StoreFixture) -> None:
     """A turn whose key was swept is still carried out."""
     turn = await begin(s, "a", ttl_s=60, key=await take(s, "k", lifetime_s=5))
     s.clock.advance(5)
-    assert await s.store.sweep() == 1
+    assert await s.sweep() == 1
     await s.commit("a", claim=turn)
     assert await s.history("a") == ["a.0", "a.1"]
     assert isinstance(await ask(s, "k"), KeyClaim)

@@ -265,7 +265,7 @@ async def swept_response_is_found_by_nothing(s: StoreFixture) -> None:
     await s.commit("a", terms=(b"red",), expires_at=int(s.clock()) + 1)
     s.clock.advance(1)
     assert await _responses(s, terms=(b"red",)) == []
-    await s.store.sweep()
+    await s.sweep()
     await s.commit("a")
     assert await _responses(s, terms=(b"red",)) == []
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from antiphon.hub.errors import AntiphonError
-from antiphon.hub.ids import ItemId, TenantId
+from antiphon.hub.ids import Family, ItemId, TenantId
 from antiphon.sessions.records import (
     Entry,
     Head,
@@ -38,9 +38,11 @@ from antiphon.sessions.store import SessionStore, TenantStore
 from antiphon.stores.memory import InMemorySessionStore
 from antiphon.testing.store_fixture import FAMILY, FixedClock
 
-__all__ = ["StoreMachine"]
+__all__ = ["END_USERS", "FAMILIES", "StoreMachine", "seal_of"]
 
 _TENANTS = ("acme", "globex")
+FAMILIES = (FAMILY, Family("00000000000000bb"))
+END_USERS = (b"ann", b"bob")
 
 Work = Callable[[TenantStore, int], Coroutine[Any, Any, object]]
 
@@ -49,6 +51,11 @@ numbers = st.integers(min_value=0, max_value=60)
 entry_kinds = st.lists(st.sampled_from(["new", "new", "new", "refer", "left_out", "clash"]), max_size=3)
 statuses = st.sampled_from(["completed", "completed", "incomplete", "failed", "cancelled"])
 lifetimes = st.sampled_from([None, None, None, 5, 20])
+
+
+def seal_of(number: int) -> bytes:
+    """What most of a family are founded with; some bring nothing, and a few what does not fit."""
+    return {0: b"other", 1: b"", 2: b""}.get(number % 13, b"seal")
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -143,7 +150,9 @@ class StoreMachine(RuleBasedStateMachine):
         entries = self._entries(kinds, number)
         return NewTurn(
             response_id=self._fresh(self.responses, "resp"),
-            family=FAMILY,
+            family=FAMILIES[number % 7 == 0],
+            seal=seal_of(number),
+            end_user=(*END_USERS, None)[number % 3],
             attach=None,
             aside=status in ("failed", "cancelled"),
             entries=entries,
@@ -258,6 +267,7 @@ class StoreMachine(RuleBasedStateMachine):
         new = NewConversation(
             id=self._fresh(self.conversations, "conv"),
             family=FAMILY,
+            seal=seal_of(number),
             created_at=int(self.clock()),
             payload=b"conversation",
             entries=self._entries(kinds, number),
@@ -335,6 +345,10 @@ class StoreMachine(RuleBasedStateMachine):
             return
         for tenant in _TENANTS:
             self.both(tenant, lambda store, _: self._everything(store))
+        self.check_all()
+
+    def check_all(self) -> None:
+        """Neither store finds fault with itself."""
         for store in self.stores:
             assert self.runner.run(store.check()) == []
 

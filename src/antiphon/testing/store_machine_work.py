@@ -17,7 +17,17 @@ from antiphon.sessions.records import Claim, NewConversation, NewDelivery
 from antiphon.sessions.store import SessionStore, TenantStore
 from antiphon.sessions.work import EventGroup, KeyClaim, NewPending, Settlement
 from antiphon.testing.store_fixture import FAMILY
-from antiphon.testing.store_machine import StoreMachine, entry_kinds, lifetimes, numbers, statuses, tenants
+from antiphon.testing.store_machine import (
+    END_USERS,
+    FAMILIES,
+    StoreMachine,
+    entry_kinds,
+    lifetimes,
+    numbers,
+    seal_of,
+    statuses,
+    tenants,
+)
 
 __all__ = ["WorkMachine"]
 
@@ -54,7 +64,9 @@ class WorkMachine(StoreMachine):
         old = self._some(self.responses, number) if again and number % 3 == 0 else None
         turn = NewPending(
             response_id=old or self._fresh(self.responses, "resp"),
-            family=FAMILY,
+            family=FAMILIES[number % 7 == 0],
+            seal=seal_of(number),
+            end_user=(*END_USERS, None)[number % 3],
             background=number % 2 == 0,
             created_at=int(self.clock()) - number % 5,
             payload=b"request",
@@ -145,16 +157,17 @@ class WorkMachine(StoreMachine):
         if releases:
             self.both(tenant, lambda store, _: store.release_key(claim))
         else:
-            settlement = Settlement(claim=claim, answer=None if number % 2 else b"answer")
+            about = self._some([*self.responses, *self.conversations], number // 2)
+            settlement = Settlement(claim=claim, answer=None if number % 2 else b"answer", about=about)
             self.both(tenant, lambda store, _: store.settle_key(settlement))
 
     @precondition(lambda self: self.key_claims)
     @rule(tenant=tenants, kinds=entry_kinds, number=numbers, appends=st.booleans())
     def create_under_a_key(self, *, tenant: str, kinds: list[str], number: int, appends: bool) -> None:
         """Create a conversation, or add items to one, and settle a key with it."""
-        settlement = Settlement(claim=self._some(self.key_claims, number), answer=b"answer")
         entries = self._entries(kinds, number)
         its_id = self._some(self.conversations, number) if appends else None
+        settlement = Settlement(claim=self._some(self.key_claims, number), answer=b"answer", about=its_id)
         if its_id is not None:
             self.both(tenant, lambda store, _: store.append_items(its_id, entries, settlement=settlement))
             return

@@ -12,9 +12,11 @@ from antiphon.formats.responses.encode import encode_response
 from antiphon.formats.responses.frames import decode_frame, encode_error
 from antiphon.formats.responses.library import decode_fork, decode_import, decode_prompt, decode_rewind
 from antiphon.formats.responses.parameters import (
-    decode_cascade,
+    decode_audit,
     decode_conversation_list,
+    decode_deletion,
     decode_delivery_list,
+    decode_erasure,
     decode_page,
     decode_prompt_list,
     decode_prompt_version,
@@ -29,7 +31,7 @@ from antiphon.formats.responses.stream import ResponsesStreamEncoder
 from antiphon.hub.errors import AntiphonError, InvalidRequest
 from antiphon.hub.format import ConversationDraft, CreateFrame, PageRequest, RefusedFrame, RetrievalRequest
 from antiphon.hub.items import JsonObject
-from antiphon.hub.library import CursorPage, ForkDraft, ItemLine, ListRequest
+from antiphon.hub.library import AuditRequest, CursorPage, Deletion, ForkDraft, ItemLine, ListRequest
 from antiphon.hub.prompt import Prompt
 from antiphon.hub.turn import TurnRequest
 
@@ -43,12 +45,20 @@ class ResponsesFormat:
 
     Args:
         max_items: The most input items in one request.
+        max_tools: The most tools in one request.
         unknown_parameters: What to do with a field of ``POST /v1/responses`` that the API does not know. One that is
             ignored is named in the answer's ``x-antiphon-not-applied`` header.
     """
 
-    def __init__(self, *, max_items: int = 2000, unknown_parameters: Literal["reject", "ignore"] = "reject") -> None:
+    def __init__(
+        self,
+        *,
+        max_items: int = 2000,
+        max_tools: int = 128,
+        unknown_parameters: Literal["reject", "ignore"] = "reject",
+    ) -> None:
         self._max_items = max_items
+        self._max_tools = max_tools
         self._unknown_parameters = unknown_parameters
 
     def decode(self, body: JsonObject, *, generate: bool = True) -> TurnRequest:
@@ -57,13 +67,8 @@ class ResponsesFormat:
             unknown = tuple(name for name in body if name not in FIELDS)
             body = {name: value for name, value in body.items() if name in FIELDS}
         request = decode(body, generate=generate)
-        if len(request.input) > self._max_items:
-            raise InvalidRequest(
-                f"Invalid 'input': array too long. Expected an array with maximum length {self._max_items} "
-                f"(max_items), but got an array with length {len(request.input)} instead.",
-                param="input",
-                code="array_above_max_length",
-            )
+        _check_length("input", request.input, "max_items", self._max_items)
+        _check_length("tools", request.tools, "max_tools", self._max_tools)
         if unknown:
             request = msgspec.structs.replace(request, not_applied=(*request.not_applied, *unknown))
         return request
@@ -105,13 +110,23 @@ class ResponsesFormat:
         return show_item(body, include)
 
     def schemas(self) -> Mapping[str, JsonObject]:
-        return published_schemas(max_items=self._max_items, refuse_unknown=self._unknown_parameters == "reject")
+        return published_schemas(
+            max_items=self._max_items,
+            max_tools=self._max_tools,
+            refuse_unknown=self._unknown_parameters == "reject",
+        )
 
     def decode_shown(self, query: Mapping[str, Sequence[str]]) -> frozenset[str]:
         return decode_shown(query)
 
-    def decode_cascade(self, query: Mapping[str, Sequence[str]]) -> bool:
-        return decode_cascade(query)
+    def decode_deletion(self, query: Mapping[str, Sequence[str]]) -> Deletion:
+        return decode_deletion(query)
+
+    def decode_erasure(self, query: Mapping[str, Sequence[str]]) -> bool:
+        return decode_erasure(query)
+
+    def decode_audit(self, query: Mapping[str, Sequence[str]]) -> AuditRequest:
+        return decode_audit(query)
 
     def decode_response_list(self, query: Mapping[str, Sequence[str]]) -> ListRequest:
         return decode_response_list(query)
@@ -139,3 +154,13 @@ class ResponsesFormat:
 
     def decode_prompt_version(self, query: Mapping[str, Sequence[str]]) -> str | None:
         return decode_prompt_version(query)
+
+
+def _check_length(param: str, given: Sequence[object], limit: str, longest: int) -> None:
+    if len(given) > longest:
+        raise InvalidRequest(
+            f"Invalid '{param}': array too long. Expected an array with maximum length {longest} ({limit}), but got an "
+            f"array with length {len(given)} instead.",
+            param=param,
+            code="array_above_max_length",
+        )

@@ -201,8 +201,22 @@ _PROMPT = _record(
 )
 
 
-def _deleted(kind: str) -> JsonObject:
-    return _record(id=_STRING, object=_const(kind), deleted={"type": "boolean", "const": True})
+def _deleted(kind: str, optional: JsonObject | None = None) -> JsonObject:
+    """What a deletion answers; one that can be tried without effect may say that it has not taken place."""
+    deleted: JsonObject = _BOOLEAN if optional is not None else {"type": "boolean", "const": True}
+    return _record(optional, id=_STRING, object=_const(kind), deleted=deleted)
+
+
+_RECEIPT = _record(
+    responses=_list(_STRING),
+    conversations=_list(_STRING),
+    prompts=_list(_STRING),
+    items=_INTEGER,
+    other={"type": "object", "additionalProperties": _INTEGER},
+    keys_destroyed=_INTEGER,
+    payload_bytes=_INTEGER,
+)
+_WITH_RECEIPT: JsonObject = {"receipt": reference("Receipt")}
 
 
 ANSWERS: dict[str, JsonObject] = {
@@ -240,10 +254,25 @@ ANSWERS: dict[str, JsonObject] = {
         delivered_at=nullable(_TIME),
     ),
     "WebhookDeliveryList": _page("WebhookDelivery"),
-    "DeletedResponse": _deleted("response"),
+    "DeletedResponse": _deleted("response", _WITH_RECEIPT),
     "Conversation": _CONVERSATION,
     "RewoundConversation": {"allOf": [reference("Conversation"), _record(removed=_INTEGER)]},
-    "DeletedConversation": _deleted("conversation.deleted"),
+    "DeletedConversation": _deleted("conversation.deleted", _WITH_RECEIPT),
+    "Receipt": _RECEIPT,
+    "DeletedEndUser": _record(object=_const("end_user.deleted"), deleted=_BOOLEAN, receipt=reference("Receipt")),
+    "EndUserLines": _STRING,
+    "AuditEntry": _record(
+        object=_const("audit_entry"),
+        index=_INTEGER,
+        at_ms=_INTEGER,
+        actor=_STRING,
+        action=_STRING,
+        object_id=_STRING,
+        outcome=_STRING,
+        request_id=_STRING,
+        link=_STRING,
+    ),
+    "AuditTrail": _record(object=_const("list"), data=_list(reference("AuditEntry")), has_more=_BOOLEAN),
     "Model": _record(id=_STRING, object=_const("model"), created=_TIME, owned_by=_STRING),
     "ModelList": _record(object=_const("list"), data=_list(reference("Model"))),
     "Health": _record(status=_const("ok")),

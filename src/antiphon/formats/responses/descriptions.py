@@ -133,7 +133,58 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     "IncludeQuery": {
         "include": "What to give out that is left out otherwise; may be repeated. 'include[]' is the same.",
     },
-    "DeletionQuery": {"cascade": "Erase what stands on it too, at once."},
+    "DeletionQuery": {
+        "cascade": "Erase what stands on it too, at once.",
+        "receipt": "Answer with a receipt that says what was erased.",
+        "dry_run": "Erase nothing, and answer with the receipt that there would be.",
+    },
+    "ErasureQuery": {"dry_run": "Erase nothing, and answer with the receipt that there would be."},
+    "AuditQuery": {
+        "after": "List what comes behind this entry: the 'index' of the last one of the page before.",
+        "limit": "The most entries in the answer.",
+        "object_id": "Only what was done to this.",
+        "actor": "Only what this one did: a key's id, for instance.",
+    },
+    "Receipt": {
+        "": "What a deletion erased, or would have erased.",
+        "responses": "The ids of responses that are unknown now.",
+        "conversations": "The ids of conversations that are unknown now.",
+        "prompts": "The ids of prompts that are unknown now.",
+        "items": "How many items' content went; items on which something else stands stay.",
+        "other": "How many rows went that followed from these, by kind.",
+        "keys_destroyed": "How many families' keys went with their last content, so that no copy can be opened.",
+        "payload_bytes": "How long all that went was, as it was stored.",
+    },
+    "DeletedResponse": {
+        "": "The response is unknown now.",
+        "deleted": "False if nothing was erased ('dry_run').",
+        "receipt": "Only if it was asked for.",
+    },
+    "DeletedConversation": {
+        "": "The conversation is unknown now.",
+        "deleted": "False if nothing was erased ('dry_run').",
+        "receipt": "Only if it was asked for.",
+    },
+    "DeletedEndUser": {
+        "": "What was made on behalf of an end user is gone. Of one who is unknown, the receipt is empty.",
+        "deleted": "False if nothing was erased ('dry_run').",
+    },
+    "EndUserLines": {
+        "": "JSON Lines: a line that says what it is, then conversations, each with its items, and responses, each "
+        "with its own input and output."
+    },
+    "AuditEntry": {
+        "": "Somebody did something.",
+        "index": "From 1, without gaps.",
+        "at_ms": "Milliseconds since the epoch, UTC.",
+        "actor": "A key's id; 'jwt:' and a hash; 'local' without keys; 'cli'; or 'system'.",
+        "action": "Such as 'response.create'.",
+        "object_id": "What it was done to; empty where there is no such thing.",
+        "outcome": "'ok', or the code of the error.",
+        "request_id": "As 'x-request-id' said it; empty outside of a request.",
+        "link": "Ties the entry to all entries before it; in hexadecimal digits.",
+    },
+    "AuditTrail": {"": "A page of the audit trail, oldest first."},
     "ResponseListQuery": {
         **_LISTED,
         "model": "Only responses of this model.",

@@ -15,21 +15,25 @@ from antiphon.formats.responses.request import FIELDS, INCLUDE, METADATA
 from antiphon.formats.responses.schema import ABSENT, Arr, Bool, Enum, Field, Int, Schema, Str, StrMap
 from antiphon.hub.errors import UnsupportedParameter
 from antiphon.hub.format import PageRequest, RetrievalRequest
-from antiphon.hub.library import CursorPage, ListRequest
+from antiphon.hub.library import AuditRequest, CursorPage, Deletion, ListRequest
 
 __all__ = [
+    "AUDIT",
     "CONVERSATION_LIST",
     "DELETION",
     "DELIVERY_LIST",
+    "ERASURE",
     "PAGE",
     "PROMPT_LIST",
     "PROMPT_VERSION",
     "RESPONSE_LIST",
     "RETRIEVAL",
     "SHOWN",
-    "decode_cascade",
+    "decode_audit",
     "decode_conversation_list",
+    "decode_deletion",
     "decode_delivery_list",
+    "decode_erasure",
     "decode_page",
     "decode_prompt_list",
     "decode_prompt_version",
@@ -70,7 +74,16 @@ RESPONSE_LIST: Mapping[str, Field] = {
     "include": PAGE["include"],
 }
 SHOWN: Mapping[str, Field] = {"include": PAGE["include"]}
-DELETION: Mapping[str, Field] = {"cascade": Field(schema=Bool(), default=False)}
+DELETION: Mapping[str, Field] = {
+    name: Field(schema=Bool(), default=False) for name in ("cascade", "receipt", "dry_run")
+}
+ERASURE: Mapping[str, Field] = {"dry_run": DELETION["dry_run"]}
+AUDIT: Mapping[str, Field] = {
+    "after": Field(schema=Int(minimum=0, maximum=2**53), default=0),
+    "limit": Field(schema=Int(minimum=1, maximum=1000), default=100),
+    "object_id": Field(schema=Str(min_length=1, max_length=128)),
+    "actor": Field(schema=Str(min_length=1, max_length=128)),
+}
 PROMPT_LIST: Mapping[str, Field] = {name: PAGE[name] for name in ("limit", "after")}
 DELIVERY_LIST: Mapping[str, Field] = PROMPT_LIST
 PROMPT_VERSION: Mapping[str, Field] = {"version": FIELDS["prompt"].schema.fields["version"]}  # type: ignore[attr-defined]
@@ -160,14 +173,34 @@ def decode_shown(query: Query) -> frozenset[str]:
     return frozenset(_read(query, SHOWN).get("include", ()))
 
 
-def decode_cascade(query: Query) -> bool:
+def decode_deletion(query: Query) -> Deletion:
     """
     Read the query of a deletion.
 
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return cast(bool, _read(query, DELETION)["cascade"])
+    return Deletion(**_read(query, DELETION))
+
+
+def decode_erasure(query: Query) -> bool:
+    """
+    Read the query of ``DELETE /v1/end_users/{end_user}``.
+
+    Raises:
+        InvalidRequest: Names the first parameter that is wrong or unknown.
+    """
+    return cast(bool, _read(query, ERASURE)["dry_run"])
+
+
+def decode_audit(query: Query) -> AuditRequest:
+    """
+    Read the query of ``GET /v1/audit``.
+
+    Raises:
+        InvalidRequest: Names the first parameter that is wrong or unknown.
+    """
+    return AuditRequest(**_read(query, AUDIT))
 
 
 def _read(query: Query, fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from antiphon.formats.responses.items import ITEM, ItemUnion
 from antiphon.formats.responses.json_schema import SchemaWriter, given
 from antiphon.formats.responses.library import FORK, PROMPT, REWIND
 from antiphon.formats.responses.parameters import (
+    AUDIT,
     CONVERSATION_LIST,
     DELETION,
     DELIVERY_LIST,
+    ERASURE,
     PAGE,
     PROMPT_LIST,
     PROMPT_VERSION,
@@ -42,6 +44,8 @@ QUERIES: Mapping[str, Mapping[str, Field]] = {
     "RetrieveQuery": RETRIEVAL,
     "IncludeQuery": SHOWN,
     "DeletionQuery": DELETION,
+    "ErasureQuery": ERASURE,
+    "AuditQuery": AUDIT,
     "ResponseListQuery": RESPONSE_LIST,
     "ConversationListQuery": CONVERSATION_LIST,
     "DeliveryListQuery": DELIVERY_LIST,
@@ -50,12 +54,13 @@ QUERIES: Mapping[str, Mapping[str, Field]] = {
 }
 
 
-def published_schemas(*, max_items: int, refuse_unknown: bool) -> dict[str, JsonObject]:
+def published_schemas(*, max_items: int, max_tools: int, refuse_unknown: bool) -> dict[str, JsonObject]:
     """
     Every schema by name.
 
     Args:
         max_items: The most input items in one request.
+        max_tools: The most tools in one request.
         refuse_unknown: Whether a field of a turn's body that the API does not know is an error.
     """
     writer = SchemaWriter(_named(refuse_unknown=refuse_unknown))
@@ -65,7 +70,7 @@ def published_schemas(*, max_items: int, refuse_unknown: bool) -> dict[str, Json
         **ANSWERS,
         **event_schemas(),
     }
-    _complete_turn(schemas["CreateResponse"], max_items)
+    _complete_turn(schemas["CreateResponse"], max_items, max_tools)
     # The decoder takes the one for the other: see `items.py`.
     schemas["LocalShellCallOutputInput"] |= given(("call_id", "id"))
     return {name: _described(name, schema) for name, schema in schemas.items()}
@@ -107,11 +112,12 @@ def _parts(content: ByType) -> dict[str, Schema]:
     return {f"{tag.removeprefix('input_')}_part": part for tag, part in parts.variants.items()}
 
 
-def _complete_turn(schema: JsonObject, max_items: int) -> None:
+def _complete_turn(schema: JsonObject, max_items: int, max_tools: int) -> None:
     schema["allOf"] = [given(("model", "prompt")), given(("input", *STATE))]
     for variant in schema["properties"]["input"]["anyOf"]:
         if variant.get("type") == "array":
             variant["maxItems"] = max_items
+    schema["properties"]["tools"]["maxItems"] = max_tools
     for name, remedy in REFUSED.items():
         schema["properties"][name]["description"] = f"Part of the API, and refused by this gateway. {remedy}"
         schema["properties"][name]["x-antiphon-refused"] = True

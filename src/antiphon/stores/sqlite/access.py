@@ -1,7 +1,8 @@
-"""How one tenant's operations reach the file: reads on the event loop's thread, writes through the writer."""
+"""How operations reach the file: reads on the event loop's thread, writes through the writer."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from antiphon.stores.sqlite.readers import Readers
 from antiphon.stores.sqlite.rows import Row, rows_of
 from antiphon.stores.sqlite.writer import Writer
 
-__all__ = ["Connections", "TenantAccess"]
+__all__ = ["Connections", "StoreAccess", "TenantAccess"]
 
 T = TypeVar("T")
 
@@ -51,6 +52,9 @@ class TenantAccess:
         def job(connection: apsw.Connection) -> T:
             return work(LibraryWriting(connection, self._tenant, now_s=self._clock(), random_bytes=self._random_bytes))
 
+        return await self._run(job)
+
+    async def _run(self, job: Callable[[apsw.Connection], T]) -> T:
         return await self._connections().writer.run(job)
 
     def _read_all(self, statement: str, *parameters: object) -> list[Row]:
@@ -60,3 +64,23 @@ class TenantAccess:
     def _read_one(self, statement: str, *parameters: object) -> Row | None:
         rows = self._read_all(statement, *parameters)
         return rows[0] if rows else None
+
+
+class StoreAccess(ABC):
+    """The root of the store: its parts add the operations on all tenants."""
+
+    @abstractmethod
+    def _open_connections(self) -> Connections:
+        """
+        What the store has open now.
+
+        Raises:
+            StoreUnavailable: It is not open.
+        """
+
+    async def _run(self, job: Callable[[apsw.Connection], T]) -> T:
+        return await self._open_connections().writer.run(job)
+
+    def _read_all(self, statement: str, *parameters: object) -> list[Row]:
+        with self._open_connections().readers.connection() as connection:
+            return rows_of(connection, statement, *parameters)

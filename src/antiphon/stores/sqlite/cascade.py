@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from antiphon.stores.library import Doomed
 from antiphon.stores.sqlite import library_queries as queries
-from antiphon.stores.sqlite.erasing import settle
+from antiphon.stores.sqlite.queries import DROP_RESPONSE
+from antiphon.stores.sqlite.rows import Row
 from antiphon.stores.sqlite.writing import Writing
 
 __all__ = ["Cascade"]
@@ -25,7 +26,39 @@ class Cascade(Writing):
         row = self._one(queries.READ_PLACE_OF, response_id, self._now_s)
         if row is None:
             return False
-        log, first, last, conversation_id = row
+        self._erase(self._doomed_with_response(response_id, row))
+        return True
+
+    def delete_conversation_and_more(self, conversation_id: str) -> bool:
+        """See :meth:`antiphon.sessions.store.TenantStore.delete_conversation`, with *cascade*."""
+        conversation = self._find_conversation(conversation_id)
+        if conversation is None:
+            return False
+        self._erase(self._doomed_with_conversation(conversation_id, conversation.log))
+        return True
+
+    def erase_turns_of(self, end_user: bytes) -> bool:
+        """See :meth:`antiphon.sessions.store.TenantStore.erase_end_user`; expired turns go too. Returns True."""
+        doomed = Doomed()
+        pending = self._all(queries.READ_PENDING_OF_END_USER, end_user)
+        stored = self._all(queries.READ_RESPONSES_OF_END_USER, end_user, -1)
+        for response_id, *_ in stored:
+            row = self._one(queries.READ_PLACE_OF, response_id, -1)
+            assert row is not None
+            doomed.add(self._doomed_with_response(response_id, row))
+        for conversation_id in {row[2] for row in (*stored, *pending) if row[2] is not None}:
+            conversation = self._find_conversation(conversation_id)
+            if conversation is not None:
+                doomed.add(self._doomed_with_conversation(conversation_id, conversation.log))
+        self._erase(doomed)
+        for response_id, *_ in pending:
+            self.work.drop_any_turn(response_id)
+        return True
+
+    # Finding what goes.
+
+    def _doomed_with_response(self, response_id: str, place: Row) -> Doomed:
+        log, first, last, conversation_id = place
         doomed = Doomed(responses={response_id})
         self._add_showing(doomed, log, range(first, last + 1))
         owner = self._owner_of(log)
@@ -34,16 +67,11 @@ class Cascade(Writing):
             hidden = self._present_from(log, first, last, owner)
             if hidden:
                 doomed.hidden[owner] = hidden
-        self._erase(doomed)
-        return True
+        return doomed
 
-    def delete_conversation_and_more(self, conversation_id: str) -> bool:
-        """See :meth:`antiphon.sessions.store.TenantStore.delete_conversation`, with *cascade*."""
-        conversation = self._find_conversation(conversation_id)
-        if conversation is None:
-            return False
+    def _doomed_with_conversation(self, conversation_id: str, conversation_log: int) -> Doomed:
         doomed = Doomed(conversations={conversation_id})
-        logs = {log for (log,) in self._all(queries.READ_LOGS_ON, conversation.log)}
+        logs = {log for (log,) in self._all(queries.READ_LOGS_ON, conversation_log)}
         for log in logs:
             doomed.responses |= {row[0] for row in self._all(queries.READ_RESPONSES_IN, log, -1)}
             doomed.conversations |= {owner for (owner,) in self._all(queries.READ_OWNER_OF, log)}
@@ -51,10 +79,7 @@ class Cascade(Writing):
             doomed.responses.add(response_id)
             if log not in logs:
                 self._add_showing(doomed, log, range(first, last + 1))
-        self._erase(doomed)
-        return True
-
-    # Finding what goes.
+        return doomed
 
     def _owner_of(self, log: int) -> str | None:
         row = self._one(queries.READ_OWNER_OF, log)
@@ -107,10 +132,10 @@ class Cascade(Writing):
             self._hide(log, [(log, position) for position in sorted(positions)])
         lost: set[int] = {*changed.values()}
         for response_id in doomed.responses:
-            lost |= self._forget_response(response_id)
+            lost.update(self._forget_response(response_id, self._all(DROP_RESPONSE, response_id)))
         for conversation_id in doomed.conversations:
             self._forget_conversation(conversation_id)
-        settle(self._connection, self._tenant, sorted(lost))
+        self._settle(sorted(lost))
 
 
 def _visible(seen: Iterable[int], since: Mapping[int, int], *, top: int, epoch: int) -> frozenset[int]:

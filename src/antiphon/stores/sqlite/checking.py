@@ -11,6 +11,7 @@ from typing import Final
 
 import apsw
 
+from antiphon.stores.sqlite.directory_checking import DIRECTORY_CHECKS
 from antiphon.stores.sqlite.library_checking import LIBRARY_CHECKS
 from antiphon.stores.sqlite.work_checking import WORK_CHECKS
 
@@ -127,14 +128,6 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
         """,
     ),
     (
-        "log {} is of a family that has no salt",
-        "SELECT l.log FROM logs l LEFT JOIN families f USING (tenant, family) WHERE f.family IS NULL",
-    ),
-    (
-        "nothing is of family {} any more",
-        "SELECT f.family FROM families f LEFT JOIN logs l USING (tenant, family) WHERE l.log IS NULL",
-    ),
-    (
         "nothing looks into log {} and nothing refers to it",
         """
         SELECT l.log FROM logs l LEFT JOIN tops USING (tenant, log)
@@ -166,7 +159,7 @@ def problems_of(connection: apsw.Connection) -> list[str]:
         damage = [str(line) for (line,) in connection.execute("PRAGMA quick_check") if line != "ok"]
         return damage or [
             message.format(subject)
-            for message, statement in (*_CHECKS, *LIBRARY_CHECKS, *WORK_CHECKS)
+            for message, statement in (*_CHECKS, *LIBRARY_CHECKS, *WORK_CHECKS, *DIRECTORY_CHECKS)
             for (subject,) in connection.execute(_TERMS + statement)
         ]
     finally:

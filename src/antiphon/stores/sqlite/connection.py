@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -24,6 +25,7 @@ def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> aps
         StoreUnavailable: The file cannot be opened.
     """
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    _create(path)
     with translated():
         connection = apsw.Connection(str(path), flags=flags)
         connection.set_busy_timeout(busy_timeout_ms)
@@ -38,6 +40,12 @@ def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> aps
         connection.pragma("query_only", "on" if read_only else "off")
         connection.wal_autocheckpoint(0)
     return connection
+
+
+def _create(path: Path) -> None:
+    """Make the file, if there is none, so that only its owner may read it; SQLite's files beside it take after it."""
+    with suppress(OSError):  # it is there, or SQLite will say why it cannot be
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 @contextmanager

@@ -189,6 +189,21 @@ READ_PLACES_OF: Final = """
 SELECT r.id, r.log, r.first_position, r.last_position FROM responses r WHERE r.tenant = ?1 AND r.conversation_id = ?2
 """
 
+# By age, as lists of them are; expired ones only if ?3 is before their expiry.
+READ_RESPONSES_OF_END_USER: Final = """
+SELECT r.id, r.created_at, r.conversation_id FROM responses r
+WHERE r.tenant = ?1 AND r.end_user = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
+ORDER BY r.created_at, r.id
+"""
+
+READ_PENDING_OF_END_USER: Final = """
+SELECT p.response_id, p.created_at, p.conversation_id FROM pending p WHERE p.tenant = ?1 AND p.end_user = ?2
+"""
+
+READ_AGE_OF_CONVERSATIONS: Final = """
+SELECT c.id, c.created_at FROM json_each(?2) CROSS JOIN conversations c ON c.tenant = ?1 AND c.id = json_each.value
+"""
+
 READ_PLACE_OF: Final = """
 SELECT r.log, r.first_position, r.last_position, r.conversation_id FROM responses r
 WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)

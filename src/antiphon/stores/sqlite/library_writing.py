@@ -8,7 +8,8 @@ from antiphon.sessions.work import Settlement
 from antiphon.stores.library import check_fork, check_version, item_not_shown
 from antiphon.stores.sqlite import library_queries, queries
 from antiphon.stores.sqlite.cascade import Cascade
-from antiphon.stores.sqlite.erasing import settle
+from antiphon.stores.sqlite.families import found_family
+from antiphon.stores.sqlite.tenancy import admit
 from antiphon.stores.turns import id_in_use
 
 __all__ = ["LibraryWriting"]
@@ -28,6 +29,7 @@ class LibraryWriting(Cascade):
         check_fork(fork, source.shown.family)
         if self._find_conversation(fork.id) is not None:
             raise id_in_use("conversation", fork.id)
+        found_family(self._connection, self._tenant, fork.family, fork.seal)
         position = end.position if at is None else self._first_place(source.log, at)
         base = Head(log=end.log, position=position, epoch=end.epoch)
         return self._add_conversation(fork, self._open_log(fork.family, base, kind="conversation", count=0))
@@ -39,7 +41,8 @@ class LibraryWriting(Cascade):
         after = self._all(queries.FIND_PRESENT_AFTER, conversation.log, place)
         if after:
             self._hide(conversation.log, [(log, position) for log, position, _ in after])
-            settle(self._connection, self._tenant, [conversation.log])
+            self._settle([conversation.log])
+            self._count_bytes()
         return sum(not left_out for _, _, left_out in after)
 
     def _first_place(self, log: int, item_id: str) -> int:
@@ -54,6 +57,7 @@ class LibraryWriting(Cascade):
         """See :meth:`antiphon.sessions.library.LibraryStore.add_prompt`."""
         if settlement is not None:
             self.work.settle_key(settlement)
+        admit(self._connection, self._tenant)
         row = self._one(library_queries.ADD_PROMPT, prompt.id, prompt.created_at, prompt.payload)
         assert row is not None
         check_version(prompt, row[0])
@@ -63,4 +67,7 @@ class LibraryWriting(Cascade):
 
     def delete_prompt(self, prompt_id: str) -> bool:
         """See :meth:`antiphon.sessions.library.LibraryStore.delete_prompt`."""
-        return bool(self._all(library_queries.DROP_PROMPT, prompt_id))
+        if not self._all(library_queries.DROP_PROMPT, prompt_id):
+            return False
+        self.receipt.prompts.add(prompt_id)
+        return True

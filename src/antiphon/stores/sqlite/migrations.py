@@ -110,5 +110,162 @@ CREATE INDEX deliveries_by_age ON deliveries (tenant, created_at, id);
 CREATE INDEX deliveries_by_time ON deliveries (next_at, created_at) WHERE next_at IS NOT NULL;
 """
 
+# Sealing, tenants, API keys, the audit trail, end users. What had no seal has none now: the salts of version 2 were not
+# used. A secret was kept as it is; it is a payload from now on, a plain one.
+_TO_VERSION_3: Final = """
+ALTER TABLE families RENAME COLUMN salt TO seal;
+UPDATE families SET seal = x'';
+ALTER TABLE responses ADD COLUMN end_user BLOB;
+CREATE INDEX responses_by_end_user ON responses (tenant, end_user, created_at, id) WHERE end_user IS NOT NULL;
+ALTER TABLE pending ADD COLUMN end_user BLOB;
+CREATE INDEX pending_by_family ON pending (tenant, family);
+CREATE INDEX pending_by_end_user ON pending (tenant, end_user) WHERE end_user IS NOT NULL;
+INSERT INTO families (tenant, family, seal) SELECT DISTINCT tenant, family, x'' FROM pending WHERE true
+ON CONFLICT DO NOTHING;
+ALTER TABLE idempotency ADD COLUMN about TEXT;
+CREATE INDEX idempotency_by_subject ON idempotency (tenant, about) WHERE about IS NOT NULL;
+ALTER TABLE tenants ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tenants ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tenants ADD COLUMN retention_days REAL;
+ALTER TABLE tenants ADD COLUMN max_stored_bytes INTEGER;
+ALTER TABLE tenants ADD COLUMN state TEXT NOT NULL DEFAULT 'active'
+    CHECK (state IN ('active', 'suspended', 'erasing'));
+UPDATE tenants SET secret = CAST(x'00' || '"' || lower(hex(secret)) || '"' AS BLOB) WHERE secret IS NOT NULL;
+INSERT INTO tenants (tenant, next_insertion_index)
+SELECT tenant, 1 FROM (SELECT tenant FROM families UNION SELECT tenant FROM prompts) WHERE true
+ON CONFLICT DO NOTHING;
+UPDATE tenants SET stored_bytes = coalesce(length(secret), 0)
+    + (SELECT coalesce(sum(length(payload)), 0) FROM items t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(payload) + length(trace)), 0) FROM responses t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(payload)), 0) FROM conversations t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(payload)), 0) FROM prompts t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(payload)), 0) FROM pending_requests t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(payload)), 0) FROM stream_events t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(answer)), 0) FROM idempotency t WHERE t.tenant = tenants.tenant)
+    + (SELECT coalesce(sum(length(payload)), 0) FROM deliveries t WHERE t.tenant = tenants.tenant);
+CREATE TABLE tenant_keys (
+    tenant TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('next', 'active', 'retiring')),
+    root_ref TEXT NOT NULL,
+    wrapped BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, version)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX tenant_keys_active ON tenant_keys (tenant) WHERE state = 'active';
+CREATE TABLE api_keys (
+    key_id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    mac BLOB NOT NULL,
+    previous_mac BLOB,
+    previous_until INTEGER,
+    hint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    models TEXT,
+    requests_per_minute INTEGER,
+    tokens_per_minute INTEGER,
+    parallel_turns INTEGER,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_by_tenant ON api_keys (tenant, created_at, key_id);
+CREATE TABLE audit (
+    tenant TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    link BLOB NOT NULL,
+    PRIMARY KEY (tenant, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_by_object ON audit (tenant, object_id, idx) WHERE object_id <> '';
+CREATE TRIGGER items_changed AFTER UPDATE OF payload ON items BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + coalesce(length(new.payload), 0) - coalesce(length(old.payload), 0)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER responses_changed AFTER UPDATE OF payload, trace ON responses BEGIN
+    UPDATE tenants
+    SET stored_bytes = stored_bytes + length(new.payload) + length(new.trace) - length(old.payload) - length(old.trace)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER conversations_added AFTER INSERT ON conversations BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER conversations_changed AFTER UPDATE OF payload ON conversations BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) - length(old.payload)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER conversations_erased AFTER DELETE ON conversations BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes - length(old.payload) WHERE tenant = old.tenant;
+END;
+CREATE TRIGGER prompts_added AFTER INSERT ON prompts BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER prompts_changed AFTER UPDATE OF payload ON prompts BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) - length(old.payload)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER prompts_erased AFTER DELETE ON prompts BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes - length(old.payload) WHERE tenant = old.tenant;
+END;
+CREATE TRIGGER pending_requests_added AFTER INSERT ON pending_requests BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER pending_requests_changed AFTER UPDATE OF payload ON pending_requests BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) - length(old.payload)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER pending_requests_erased AFTER DELETE ON pending_requests BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes - length(old.payload) WHERE tenant = old.tenant;
+END;
+CREATE TRIGGER stream_events_added AFTER INSERT ON stream_events BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER stream_events_changed AFTER UPDATE OF payload ON stream_events BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) - length(old.payload)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER stream_events_erased AFTER DELETE ON stream_events BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes - length(old.payload) WHERE tenant = old.tenant;
+END;
+CREATE TRIGGER idempotency_added AFTER INSERT ON idempotency WHEN new.answer IS NOT NULL BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.answer) WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER idempotency_changed AFTER UPDATE OF answer ON idempotency BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + coalesce(length(new.answer), 0) - coalesce(length(old.answer), 0)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER idempotency_erased AFTER DELETE ON idempotency WHEN old.answer IS NOT NULL BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes - length(old.answer) WHERE tenant = old.tenant;
+END;
+CREATE TRIGGER deliveries_added AFTER INSERT ON deliveries BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER deliveries_changed AFTER UPDATE OF payload ON deliveries BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + length(new.payload) - length(old.payload)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER deliveries_erased AFTER DELETE ON deliveries BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes - length(old.payload) WHERE tenant = old.tenant;
+END;
+CREATE TRIGGER secret_changed AFTER UPDATE OF secret ON tenants BEGIN
+    UPDATE tenants SET stored_bytes = stored_bytes + coalesce(length(new.secret), 0) - coalesce(length(old.secret), 0)
+    WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN
+    SELECT raise(ABORT, 'an entry of the audit trail is never changed');
+END;
+CREATE TRIGGER audit_is_not_erased BEFORE DELETE ON audit BEGIN
+    SELECT raise(ABORT, 'an entry of the audit trail is never erased');
+END;
+"""
+
 # MIGRATIONS[n] leads from version n + 1 to version n + 2.
-MIGRATIONS: Final[tuple[str, ...]] = (_TO_VERSION_2,)
+MIGRATIONS: Final[tuple[str, ...]] = (_TO_VERSION_2, _TO_VERSION_3)

@@ -33,6 +33,8 @@ FROM responses r LEFT JOIN logs l ON l.tenant = r.tenant AND l.log = r.log
 WHERE r.tenant = ?1 AND r.id = ?2 AND (r.expires_at IS NULL OR r.expires_at > ?3)
 """
 
+READ_END_USER: Final = "SELECT end_user FROM responses WHERE tenant = ?1 AND id = ?2"
+
 # Reading items.
 
 _ITEM: Final = """
@@ -292,13 +294,21 @@ SELECT 1 FROM responses n WHERE n.tenant = ?1 AND n.conversation_id = ?2 AND +n.
 
 # Writing turns.
 
+# With what the turn adds to ``stored_bytes``.
 TAKE_INSERTION_INDEX: Final = """
-INSERT INTO tenants (tenant, next_insertion_index) VALUES (?1, 2)
-ON CONFLICT (tenant) DO UPDATE SET next_insertion_index = next_insertion_index + 1
+INSERT INTO tenants (tenant, next_insertion_index, stored_bytes) VALUES (?1, 2, ?2)
+ON CONFLICT (tenant) DO UPDATE
+SET next_insertion_index = next_insertion_index + 1, stored_bytes = stored_bytes + excluded.stored_bytes
+WHERE state <> 'erasing'
 RETURNING next_insertion_index - 1
 """
 
-ADD_FAMILY: Final = "INSERT INTO families (tenant, family, salt) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"
+ADD_STORED_BYTES: Final = "UPDATE tenants SET stored_bytes = stored_bytes + ?2 WHERE tenant = ?1"
+
+
+ADD_FAMILY: Final = "INSERT INTO families (tenant, family, seal) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"
+
+READ_SEAL: Final = "SELECT seal FROM families WHERE tenant = ?1 AND family = ?2"
 
 ADD_LOG: Final = """
 INSERT INTO logs (tenant, log, family, kind, base_log, base_position, base_epoch, length)
@@ -324,19 +334,22 @@ ADD_RESPONSE: Final = """
 INSERT INTO responses (
     tenant, id, log, first_position, output_position, last_position, epoch, previous_response_id, conversation_id,
     status, model, alias, provider, created_at, insertion_index, completed_at, expires_at, input_tokens,
-    cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, payload, ephemeral, trace
+    cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, payload, ephemeral, trace, end_user
 )
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-       ?25
+       ?25, ?26
 WHERE NOT EXISTS (SELECT 1 FROM pending p WHERE p.tenant = ?1 AND p.response_id = ?2)
 """
 
 # Erasing.
 
-DROP_RESPONSE: Final = "DELETE FROM responses WHERE tenant = ?1 AND id = ?2 RETURNING log"
+DROP_RESPONSE: Final = """
+DELETE FROM responses WHERE tenant = ?1 AND id = ?2 RETURNING log, length(payload) + length(trace)
+"""
 
 DROP_LIVE_RESPONSE: Final = """
-DELETE FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3) RETURNING log
+DELETE FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3)
+RETURNING log, length(payload) + length(trace)
 """
 
 READ_EXPIRED: Final = "SELECT tenant, id FROM responses WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
@@ -345,12 +358,17 @@ DROP_REFERENCES_ABOVE: Final = """
 DELETE FROM items WHERE tenant = ?1 AND log = ?2 AND position > ?3 AND ref_log IS NOT NULL RETURNING ref_log
 """
 
-DROP_ITEMS_ABOVE: Final = """
-DELETE FROM items WHERE tenant = ?1 AND log = ?2 AND position > ?3 AND NOT EXISTS (
+_ABOVE: Final = """
+WHERE tenant = ?1 AND log = ?2 AND position > ?3 AND NOT EXISTS (
     SELECT 1 FROM items f
     WHERE f.tenant = ?1 AND f.ref_log = ?2 AND f.ref_position = items.position AND f.ref_log IS NOT NULL
 )
 """
+
+# How many have content, and how long it is. Two statements: RETURNING would cost three times as much as this.
+READ_ITEMS_ABOVE: Final = "SELECT count(id), sum(length(payload)) FROM items " + _ABOVE
+
+DROP_ITEMS_ABOVE: Final = "DELETE FROM items " + _ABOVE
 
 # An item is seen in its own log, and in the forks of each log that sees it; since is when such a log has hidden it.
 # Forks and responses that looked before that see it, and so does the head (?3, ?4, ?5) that is held besides, or NULLs.
@@ -408,7 +426,9 @@ DROP_REMOVALS: Final = "DELETE FROM removals WHERE tenant = ?1 AND viewing_log =
 
 DROP_UNUSED_FAMILY: Final = """
 DELETE FROM families
-WHERE tenant = ?1 AND family = ?2 AND NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = ?1 AND l.family = ?2)
+WHERE tenant = ?1 AND family = ?2
+  AND NOT EXISTS (SELECT 1 FROM logs l WHERE l.tenant = ?1 AND l.family = ?2)
+  AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.tenant = ?1 AND p.family = ?2)
 """
 
 # Conversations.

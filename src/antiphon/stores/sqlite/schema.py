@@ -5,6 +5,8 @@ Every key begins with the tenant. Tables with payloads are ordinary ones with un
 file 2.3 times bigger. Tables of short rows are their own index, which is one page less to write for each turn.
 A file says what it is by ``application_id`` and how far it is migrated by ``user_version``.
 
+What is stored in the clear, and why, is listed in :mod:`antiphon.stores.sqlite.columns`.
+
 To change the schema: change :data:`SCHEMA`, add the statements that lead there from the version before to
 :data:`~antiphon.stores.sqlite.migrations.MIGRATIONS`, and never touch a migration that was released. A test proves
 that both ways lead to the same.
@@ -12,33 +14,92 @@ that both ways lead to the same.
 
 from __future__ import annotations
 
+from typing import Final
+
 import apsw
 import msgspec
 
 from antiphon.hub.errors import StoreUnavailable
+from antiphon.stores.sqlite.columns import COLUMNS
 from antiphon.stores.sqlite.migrations import MIGRATIONS
+from antiphon.stores.sqlite.triggers import TRIGGERS
 
-__all__ = ["APPLICATION_ID", "CURRENT", "SCHEMA", "Schema", "prepare"]
+__all__ = ["APPLICATION_ID", "CURRENT", "PAYLOADS", "SCHEMA", "Schema", "prepare"]
 
 APPLICATION_ID = 0x416E7469  # "Anti"
 
-SCHEMA = """
--- The counter that orders a tenant's turns, the one that tells the claims of its idempotency keys apart, and what its
--- keyed hashes are made with.
+_TABLES: Final = """
+-- Every tenant that has data, or was created: the counter that orders its turns, the one that tells the claims of its
+-- idempotency keys apart, the payload with its secret, the lengths of all its payloads, and what is configured of it.
 CREATE TABLE tenants (
     tenant TEXT NOT NULL PRIMARY KEY,
     next_insertion_index INTEGER NOT NULL,
     next_key_epoch INTEGER NOT NULL DEFAULT 1,
-    secret BLOB
+    secret BLOB,
+    stored_bytes INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL DEFAULT 0,
+    retention_days REAL,
+    max_stored_bytes INTEGER,
+    state TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended', 'erasing'))
 ) STRICT, WITHOUT ROWID;
 
--- One row for each family that has a log. Without its salt a family's key cannot be derived again.
+-- The versions of each tenant's key, wrapped by a key service. The payloads of a tenant without any are plain.
+CREATE TABLE tenant_keys (
+    tenant TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('next', 'active', 'retiring')),
+    root_ref TEXT NOT NULL,
+    wrapped BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, version)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX tenant_keys_active ON tenant_keys (tenant) WHERE state = 'active';
+
+-- One row for each family that has a log or a pending turn. Without its seal a family's key cannot be derived again; it
+-- is empty where payloads are plain.
 CREATE TABLE families (
     tenant TEXT NOT NULL,
     family TEXT NOT NULL,
-    salt BLOB NOT NULL,
+    seal BLOB NOT NULL,
     PRIMARY KEY (tenant, family)
 ) STRICT, WITHOUT ROWID;
+
+-- An API key is looked up before it is known whose it is. mac is an HMAC of the whole key; scopes and models are JSON.
+CREATE TABLE api_keys (
+    key_id TEXT NOT NULL PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    mac BLOB NOT NULL,
+    previous_mac BLOB,
+    previous_until INTEGER,
+    hint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    models TEXT,
+    requests_per_minute INTEGER,
+    tokens_per_minute INTEGER,
+    parallel_turns INTEGER,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_by_tenant ON api_keys (tenant, created_at, key_id);
+
+-- What was done, in the order in which it was done. link ties an entry to all before it. Nothing in it is ever changed.
+CREATE TABLE audit (
+    tenant TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    link BLOB NOT NULL,
+    PRIMARY KEY (tenant, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_by_object ON audit (tenant, object_id, idx) WHERE object_id <> '';
 
 -- Positions are absolute along the path: a log's first position is base_position + 1 (0 without a base), its length is
 -- its last position + 1. A log that nothing looks into, but some items of which are referred to, has lost its base_log.
@@ -111,7 +172,8 @@ CREATE TABLE responses (
     reasoning_tokens INTEGER,
     payload BLOB NOT NULL,
     ephemeral INTEGER NOT NULL DEFAULT 0,
-    trace BLOB NOT NULL DEFAULT x''
+    trace BLOB NOT NULL DEFAULT x'',
+    end_user BLOB
 ) STRICT;
 CREATE UNIQUE INDEX responses_key ON responses (tenant, id);
 CREATE INDEX responses_by_log ON responses (tenant, log, last_position);
@@ -119,6 +181,7 @@ CREATE INDEX responses_by_conversation ON responses (tenant, conversation_id, cr
     WHERE conversation_id IS NOT NULL;
 CREATE INDEX responses_by_index ON responses (tenant, insertion_index);
 CREATE INDEX responses_ephemeral ON responses (tenant, log) WHERE ephemeral = 1;
+CREATE INDEX responses_by_end_user ON responses (tenant, end_user, created_at, id) WHERE end_user IS NOT NULL;
 -- Without a tenant in front, like others below that are named by time or by holder: the sweeper, and whoever carries
 -- out pending work, go through all tenants.
 CREATE INDEX responses_by_expiry ON responses (expires_at) WHERE expires_at IS NOT NULL;
@@ -183,8 +246,11 @@ CREATE TABLE pending (
     insertion_index INTEGER,
     model TEXT NOT NULL,
     alias TEXT NOT NULL,
+    end_user BLOB,
     PRIMARY KEY (tenant, response_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_by_family ON pending (tenant, family);
+CREATE INDEX pending_by_end_user ON pending (tenant, end_user) WHERE end_user IS NOT NULL;
 CREATE INDEX pending_by_index ON pending (tenant, insertion_index) WHERE insertion_index IS NOT NULL;
 CREATE INDEX pending_by_holder ON pending (holder);
 CREATE INDEX pending_by_claim ON pending (claim_until_ms);
@@ -207,7 +273,7 @@ CREATE TABLE stream_events (
 CREATE UNIQUE INDEX stream_events_key ON stream_events (tenant, response_id, first);
 
 -- A key is claimed (it has a holder), bound to a pending turn (a response and not settled), or settled: by that turn's
--- commit, or with an answer of its own.
+-- commit, or with an answer of its own, which goes with what it is about.
 CREATE TABLE idempotency (
     tenant TEXT NOT NULL,
     key BLOB NOT NULL,
@@ -219,9 +285,11 @@ CREATE TABLE idempotency (
     response_id TEXT,
     settled INTEGER NOT NULL DEFAULT 0,
     expires_at INTEGER NOT NULL,
-    answer BLOB
+    answer BLOB,
+    about TEXT
 ) STRICT;
 CREATE UNIQUE INDEX idempotency_key ON idempotency (tenant, key);
+CREATE INDEX idempotency_by_subject ON idempotency (tenant, about) WHERE about IS NOT NULL;
 CREATE INDEX idempotency_by_holder ON idempotency (holder) WHERE holder IS NOT NULL;
 CREATE INDEX idempotency_by_expiry ON idempotency (expires_at);
 
@@ -241,6 +309,13 @@ CREATE INDEX deliveries_by_response ON deliveries (tenant, response_id);
 CREATE INDEX deliveries_by_age ON deliveries (tenant, created_at, id);
 CREATE INDEX deliveries_by_time ON deliveries (next_at, created_at) WHERE next_at IS NOT NULL;
 """
+
+# The columns of payloads. The length of each is in its tenant's ``stored_bytes``.
+PAYLOADS: Final[tuple[tuple[str, str], ...]] = tuple(
+    (table, column) for table, columns in COLUMNS.items() for column, kind in columns.items() if kind == "payload"
+)
+
+SCHEMA: Final = _TABLES + TRIGGERS
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,45 +12,50 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import apsw
 
 from antiphon.hub.errors import StoreUnavailable
 from antiphon.hub.ids import TenantId
+from antiphon.sessions.directory import Erasure
 from antiphon.sessions.records import Claim
+from antiphon.sessions.store import Swept
+from antiphon.sessions.vault import RootKeyUse
 from antiphon.sessions.work import Delivery, Pending
-from antiphon.stores.sqlite import queries, work, work_queries
+from antiphon.stores.sqlite import upkeep, work
 from antiphon.stores.sqlite.access import Connections
 from antiphon.stores.sqlite.checking import problems_of
 from antiphon.stores.sqlite.checkpointer import Checkpointer
 from antiphon.stores.sqlite.connection import connect, translated
-from antiphon.stores.sqlite.erasing import settle
+from antiphon.stores.sqlite.library_writing import LibraryWriting
 from antiphon.stores.sqlite.readers import Readers
-from antiphon.stores.sqlite.rows import rows_of
 from antiphon.stores.sqlite.schema import CURRENT, Schema, prepare
+from antiphon.stores.sqlite.store_directory import StoreDirectory
+from antiphon.stores.sqlite.sweeping import Begin, erase_tenant, sweep
 from antiphon.stores.sqlite.tenant import SQLiteTenantStore
-from antiphon.stores.sqlite.terms import drop_terms
 from antiphon.stores.sqlite.writer import Writer
 
 __all__ = ["SQLiteSessionStore"]
+
+T = TypeVar("T")
 
 # How long a read waits for another process on the event loop's thread. In WAL mode readers wait only while another
 # process recovers or truncates the log.
 _READ_BUSY_TIMEOUT_MS = 250
 
 
-class SQLiteSessionStore:
+class SQLiteSessionStore(StoreDirectory):
     """
     A :class:`~antiphon.sessions.store.SessionStore` in one file.
 
     Args:
         path: The file; it is created when missing. Must be on a local disk.
         clock: Seconds since the epoch, UTC.
-        random_bytes: Source of log ids and salts.
+        random_bytes: Source of log ids.
         busy_timeout_s: How long a write waits for another process that writes.
         schema: For tests of migrations.
     """
@@ -74,8 +79,12 @@ class SQLiteSessionStore:
         self._opening = Lock()  # two gateways may open or close the store at once, in threads of the executor
         self._identity: tuple[int, int] | None = None
         self._connections: Connections | None = None
-        self._write_connection: apsw.Connection | None = None
         self._checkpointer: Checkpointer | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, whatever folder the process goes to."""
+        return self._path
 
     async def open(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._open_for_one_more)
@@ -84,14 +93,24 @@ class SQLiteSessionStore:
         await asyncio.get_running_loop().run_in_executor(None, self._close_for_one)
 
     async def ping(self) -> None:
+        if self._open_connections().writer.is_failing:
+            await self._run(lambda _: None)  # looks whether it still is
         with self._open_connections().readers.connection() as connection:
             connection.execute("SELECT count(*) FROM tenants WHERE tenant = ''").fetchall()
 
     def for_tenant(self, tenant: TenantId) -> SQLiteTenantStore:
         return SQLiteTenantStore(tenant, self._open_connections, clock=self._clock, random_bytes=self._random_bytes)
 
-    async def sweep(self, limit: int = 500) -> int:
-        return await self._open_connections().writer.run(partial(_sweep, now_s=int(self._clock()), limit=limit))
+    async def sweep(self, limit: int = 500, *, dry_run: bool = False) -> Swept:
+        now_s = int(self._clock())
+        return await self._run(
+            lambda connection: sweep(connection, self._begin(connection), now_s=now_s, limit=limit, dry_run=dry_run)
+        )
+
+    async def erase_tenant(self, tenant: TenantId, *, limit: int = 500) -> tuple[Erasure, bool]:
+        return await self._run(
+            lambda connection: erase_tenant(connection, self._begin(connection), tenant, limit=limit)
+        )
 
     async def renew_claims(self, holder: str, ttl_s: float) -> list[tuple[TenantId, str]]:
         job = partial(work.renew_claims, holder=holder, ttl_s=ttl_s, now_s=self._clock())
@@ -105,9 +124,25 @@ class SQLiteSessionStore:
         job = partial(work.take_deliveries, limit=limit, ttl_s=ttl_s, now_s=self._clock())
         return await self._open_connections().writer.run(job)
 
+    # The whole file.
+
     async def check(self) -> list[str]:
-        self._open_connections()
-        return await asyncio.get_running_loop().run_in_executor(None, self._check)
+        return await self._beside(problems_of)
+
+    async def list_tenants_with_data(self) -> tuple[TenantId, ...]:
+        return await self._beside(upkeep.tenants_with_data)
+
+    async def root_keys_in_use(self) -> tuple[RootKeyUse, ...]:
+        return await self._beside(upkeep.root_keys_in_use)
+
+    async def has_plain_payloads(self) -> bool:
+        return await self._beside(upkeep.has_plain_payloads)
+
+    async def backup(self, path: str) -> None:
+        await self._beside(partial(upkeep.back_up, path=path))
+
+    async def compact(self, *, progress: Callable[[str], None] | None = None) -> None:
+        await self._beside(partial(upkeep.compact, progress=progress), read_only=False)
 
     async def checkpoint(self) -> bool:
         """
@@ -116,8 +151,24 @@ class SQLiteSessionStore:
         Returns:
             False if somebody was reading or writing meanwhile; try again.
         """
+        return await self._beside(_checkpoint, read_only=False)
+
+    async def _beside(self, work: Callable[[apsw.Connection], T], *, read_only: bool = True) -> T:
+        """Do what takes long on a connection of its own, in a thread."""
         self._open_connections()
-        return await asyncio.get_running_loop().run_in_executor(None, self._checkpoint)
+        return await asyncio.get_running_loop().run_in_executor(None, self._work_beside, work, read_only)
+
+    def _work_beside(self, work: Callable[[apsw.Connection], T], read_only: bool) -> T:  # noqa: FBT001 - an executor passes no names
+        connection = self._connect(read_only=read_only)
+        try:
+            with translated():
+                return work(connection)
+        finally:
+            connection.close()
+
+    def _begin(self, connection: apsw.Connection) -> Begin:
+        """What writes for a tenant in the present transaction."""
+        return lambda tenant: LibraryWriting(connection, tenant, now_s=self._clock(), random_bytes=self._random_bytes)
 
     def _open_connections(self) -> Connections:
         if self._connections is None:
@@ -146,51 +197,38 @@ class SQLiteSessionStore:
                 self._close(connections)
 
     def _open(self) -> None:
-        write_connection = self._connect()
+        connection = self._connect()
         try:
             with translated():
-                prepare(write_connection, self._schema)
-        except BaseException:
-            write_connection.close()
-            raise
+                prepare(connection, self._schema)
+        finally:
+            connection.close()
         self._identity = _identity_of(self._path_text)
-        checkpointer = Checkpointer(self._connect())
-        write_connection.set_wal_hook(checkpointer.on_commit)
-        self._checkpointer = checkpointer
-        self._write_connection = write_connection
+        self._checkpointer = checkpointer = Checkpointer(self._connect())
+
+        def connect_to_write() -> apsw.Connection:
+            connection = self._connect()
+            connection.set_wal_hook(checkpointer.on_commit)
+            return connection
+
         self._connections = Connections(
-            readers=Readers(partial(self._connect, read_only=True)), writer=Writer(write_connection)
+            readers=Readers(partial(self._connect, read_only=True)), writer=Writer(connect_to_write)
         )
 
     def _close(self, connections: Connections) -> None:
-        connections.writer.close()
         connections.readers.close()
         if self._checkpointer is not None:
             self._checkpointer.close()
-        if self._write_connection is not None:
-            # Another process may be reading; then the log is left to it, or to whoever opens the file next.
-            with suppress(apsw.BusyError):
-                self._write_connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self._write_connection.close()
-        self._checkpointer = self._write_connection = None
+        self._checkpointer = None
+        connections.writer.close()
 
-    def _check(self) -> list[str]:
-        connection = self._connect(read_only=True)
-        try:
-            with translated():
-                return problems_of(connection)
-        finally:
-            connection.close()
 
-    def _checkpoint(self) -> bool:
-        connection = self._connect()
-        try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.BusyError:
-            return False
-        finally:
-            connection.close()
-        return True
+def _checkpoint(connection: apsw.Connection) -> bool:
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    return True
 
 
 def _identity_of(path: str) -> tuple[int, int] | None:
@@ -200,13 +238,3 @@ def _identity_of(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _sweep(connection: apsw.Connection, *, now_s: int, limit: int) -> int:
-    expired = rows_of(connection, queries.READ_EXPIRED, now_s, limit)
-    for tenant, response_id in expired:
-        logs = rows_of(connection, queries.DROP_RESPONSE, tenant, response_id)
-        connection.execute(work_queries.DROP_DELIVERIES, (tenant, response_id))
-        drop_terms(connection, tenant, "response", response_id)
-        settle(connection, tenant, [log for (log,) in logs])
-    return len(expired) + work.drop_expired_keys(connection, now_s=now_s, limit=limit - len(expired))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import apsw
 import orjson
 
 from antiphon.hub.errors import ConversationNotFound
+from antiphon.sessions.directory import Erasure
 from antiphon.sessions.records import (
     Committed,
     Conversation,
@@ -23,8 +25,11 @@ from antiphon.sessions.records import (
     StoredItem,
     StoredSession,
 )
+from antiphon.sessions.store import OfEndUser
 from antiphon.sessions.work import Settlement
 from antiphon.stores.sqlite import queries
+from antiphon.stores.sqlite.end_users import end_user_of
+from antiphon.stores.sqlite.library_writing import LibraryWriting
 from antiphon.stores.sqlite.pages import read_page
 from antiphon.stores.sqlite.rows import (
     Row,
@@ -35,7 +40,9 @@ from antiphon.stores.sqlite.rows import (
     rows_of,
     session_of,
 )
+from antiphon.stores.sqlite.tenant_audit import TenantAudit
 from antiphon.stores.sqlite.tenant_library import TenantLibrary
+from antiphon.stores.sqlite.tenant_vault import TenantVault
 from antiphon.stores.sqlite.views import read_view
 
 __all__ = ["SQLiteTenantStore"]
@@ -44,7 +51,7 @@ __all__ = ["SQLiteTenantStore"]
 _SLICE = 32
 
 
-class SQLiteTenantStore(TenantLibrary):
+class SQLiteTenantStore(TenantLibrary, TenantVault, TenantAudit):
     """See :class:`~antiphon.sessions.store.TenantStore`."""
 
     # The four named operations.
@@ -90,10 +97,14 @@ class SQLiteTenantStore(TenantLibrary):
     async def commit(self, turn: NewTurn) -> Committed:
         return await self._write(lambda writing: writing.commit(turn))
 
-    async def delete_response(self, response_id: str, *, cascade: bool = False) -> bool:
-        if cascade:
-            return await self._write(lambda writing: writing.delete_response_and_more(response_id))
-        return await self._write(lambda writing: writing.delete_response(response_id))
+    async def delete_response(
+        self, response_id: str, *, cascade: bool = False, dry_run: bool = False
+    ) -> Erasure | None:
+        def erase(writing: LibraryWriting) -> Erasure | None:
+            delete = writing.delete_response_and_more if cascade else writing.delete_response
+            return writing.erasing(partial(delete, response_id), dry_run=dry_run)
+
+        return await self._write(erase)
 
     async def list_input_items(self, response_id: str, page: Page) -> ItemPage | None:
         with self._connections().readers.snapshot() as connection:
@@ -118,10 +129,14 @@ class SQLiteTenantStore(TenantLibrary):
     ) -> Conversation | None:
         return await self._write(lambda writing: writing.update_conversation(conversation_id, payload, terms))
 
-    async def delete_conversation(self, conversation_id: str, *, cascade: bool = False) -> bool:
-        if cascade:
-            return await self._write(lambda writing: writing.delete_conversation_and_more(conversation_id))
-        return await self._write(lambda writing: writing.delete_conversation(conversation_id))
+    async def delete_conversation(
+        self, conversation_id: str, *, cascade: bool = False, dry_run: bool = False
+    ) -> Erasure | None:
+        def erase(writing: LibraryWriting) -> Erasure | None:
+            delete = writing.delete_conversation_and_more if cascade else writing.delete_conversation
+            return writing.erasing(partial(delete, conversation_id), dry_run=dry_run)
+
+        return await self._write(erase)
 
     async def list_conversation_items(self, conversation_id: str, page: Page) -> ItemPage | None:
         with self._connections().readers.snapshot() as connection:
@@ -144,6 +159,19 @@ class SQLiteTenantStore(TenantLibrary):
 
     async def remove_item(self, conversation_id: str, item_id: str) -> bool:
         return await self._write(lambda writing: writing.remove_item(conversation_id, item_id))
+
+    # End users.
+
+    async def list_of_end_user(self, end_user: bytes) -> OfEndUser:
+        with self._connections().readers.snapshot() as connection:
+            return end_user_of(connection, self._tenant, end_user, now_s=int(self._clock()))
+
+    async def erase_end_user(self, end_user: bytes, *, dry_run: bool = False) -> Erasure:
+        receipt = await self._write(
+            lambda writing: writing.erasing(partial(writing.erase_turns_of, end_user), dry_run=dry_run)
+        )
+        assert receipt is not None
+        return receipt
 
     # Leases.
 

@@ -22,12 +22,6 @@ __all__ = ["TenantWork"]
 class TenantWork(TenantAccess):
     """See the protocols of :mod:`antiphon.sessions.work`."""
 
-    async def secret(self) -> bytes:
-        row = self._read_one(queries.READ_TENANT)
-        if row is not None:
-            return bytes(row[0])
-        return await self._write(lambda writing: writing.work.keep_secret(self._random_bytes(32)))
-
     async def read_trace(self, response_id: str) -> bytes | None:
         row = self._read_one(queries.READ_TRACE, response_id, int(self._clock()))
         return None if row is None else row[0]

@@ -28,6 +28,7 @@ def read_terms(connection: apsw.Connection, tenant: TenantId, kind: Kind, object
     return tuple(bytes(term) for (term,) in rows_of(connection, queries.READ_TERMS, tenant, kind, object_id))
 
 
-def drop_terms(connection: apsw.Connection, tenant: TenantId, kind: Kind, object_id: str) -> None:
-    """Let an object be found by nothing."""
+def drop_terms(connection: apsw.Connection, tenant: TenantId, kind: Kind, object_id: str) -> int:
+    """Let an object be found by nothing. Returns how many terms it was found by."""
     connection.execute(queries.DROP_TERMS, (tenant, kind, object_id))
+    return connection.changes()

@@ -1,5 +1,5 @@
 """
-The work of all tenants: claims that are kept or taken over, deliveries that are due, keys whose time is over.
+The work of all tenants: claims that are kept or taken over, deliveries that are due.
 
 Each function is a job of the writer: one transaction.
 """
@@ -17,7 +17,7 @@ from antiphon.stores.sqlite.rows import rows_of
 from antiphon.stores.sqlite.work_rows import delivery_of, pending_of
 from antiphon.stores.work import claim_until_ms, put_off_until
 
-__all__ = ["drop_expired_keys", "renew_claims", "take_deliveries", "take_over"]
+__all__ = ["renew_claims", "take_deliveries", "take_over"]
 
 
 def renew_claims(connection: apsw.Connection, *, holder: str, ttl_s: float, now_s: float) -> list[tuple[TenantId, str]]:
@@ -52,10 +52,3 @@ def take_deliveries(
         connection.execute(queries.PUT_OFF_DELIVERY, (row[8], row[0], next_at))
         taken.append((TenantId(row[8]), delivery_of((*row[:5], next_at, *row[6:]))))
     return taken
-
-
-def drop_expired_keys(connection: apsw.Connection, *, now_s: int, limit: int) -> int:
-    """Forget at most *limit* idempotency keys whose time is over. Returns how many."""
-    expired = rows_of(connection, queries.READ_EXPIRED_KEYS, now_s, limit)
-    connection.executemany(queries.DROP_KEY, expired)
-    return len(expired)

@@ -9,16 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-# Tenants.
-
-READ_TENANT: Final = "SELECT secret FROM tenants WHERE tenant = ?1 AND secret IS NOT NULL"
-
-ENSURE_TENANT: Final = """
-INSERT INTO tenants (tenant, next_insertion_index, secret) VALUES (?1, 1, ?2)
-ON CONFLICT (tenant) DO UPDATE SET secret = coalesce(secret, excluded.secret)
-RETURNING secret
-"""
-
 READ_TRACE: Final = """
 SELECT trace FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3)
 """
@@ -28,9 +18,9 @@ SELECT trace FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NUL
 ADD_PENDING: Final = """
 INSERT INTO pending (
     tenant, response_id, family, background, created_at, conversation_id, previous_response_id, expires_at, holder,
-    claim_until_ms, key, insertion_index, model, alias
+    claim_until_ms, key, insertion_index, model, alias, end_user
 )
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
 WHERE NOT EXISTS (SELECT 1 FROM responses r WHERE r.tenant = ?1 AND r.id = ?2)
 ON CONFLICT (tenant, response_id) DO NOTHING
 """
@@ -74,7 +64,11 @@ UPDATE pending SET cancel_requested = 1 WHERE tenant = ?1 AND response_id = ?2 R
 
 DROP_PENDING: Final = """
 DELETE FROM pending WHERE tenant = ?1 AND response_id = ?2 AND holder = ?3 AND epoch = ?4
-RETURNING key, insertion_index
+RETURNING key, insertion_index, family
+"""
+
+DROP_ANY_PENDING: Final = """
+DELETE FROM pending WHERE tenant = ?1 AND response_id = ?2 RETURNING key, insertion_index, family
 """
 
 DROP_PENDING_REQUEST: Final = "DELETE FROM pending_requests WHERE tenant = ?1 AND response_id = ?2"
@@ -86,7 +80,7 @@ DROP_EVENTS: Final = "DELETE FROM stream_events WHERE tenant = ?1 AND response_i
 # A number of its own for each claim: a key that was forgotten and taken anew is not open to its old holder's claim.
 TAKE_KEY_EPOCH: Final = """
 INSERT INTO tenants (tenant, next_insertion_index, next_key_epoch) VALUES (?1, 1, 2)
-ON CONFLICT (tenant) DO UPDATE SET next_key_epoch = next_key_epoch + 1
+ON CONFLICT (tenant) DO UPDATE SET next_key_epoch = next_key_epoch + 1 WHERE state <> 'erasing'
 RETURNING next_key_epoch - 1
 """
 
@@ -101,7 +95,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 ON CONFLICT (tenant, key) DO UPDATE SET
     fingerprint = excluded.fingerprint, holder = excluded.holder, epoch = excluded.epoch,
     claim_until_ms = excluded.claim_until_ms, attempts = excluded.attempts, expires_at = excluded.expires_at,
-    response_id = NULL, settled = 0, answer = NULL
+    response_id = NULL, settled = 0, answer = NULL, about = NULL
 """
 
 BIND_KEY: Final = """
@@ -111,7 +105,7 @@ RETURNING 1
 """
 
 SETTLE_KEY: Final = """
-UPDATE idempotency SET settled = 1, answer = ?6, holder = NULL
+UPDATE idempotency SET settled = 1, answer = ?6, about = iif(?6 IS NULL, NULL, ?7), holder = NULL
 WHERE tenant = ?1 AND key = ?2 AND holder = ?3 AND epoch = ?4 AND expires_at > ?5
 RETURNING 1
 """
@@ -119,6 +113,9 @@ RETURNING 1
 SETTLE_BOUND_KEY: Final = "UPDATE idempotency SET settled = 1 WHERE tenant = ?1 AND key = ?2 AND response_id = ?3"
 
 RELEASE_KEY: Final = "DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2 AND holder = ?3 AND epoch = ?4"
+
+# The key stays settled: its request was carried out.
+DROP_ANSWERS: Final = "UPDATE idempotency SET answer = NULL, about = NULL WHERE tenant = ?1 AND about = ?2"
 
 DROP_BOUND_KEY: Final = "DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2 AND response_id = ?3"
 
@@ -189,4 +186,4 @@ PUT_OFF_DELIVERY: Final = "UPDATE deliveries SET next_at = ?3 WHERE tenant = ?1 
 
 READ_EXPIRED_KEYS: Final = "SELECT tenant, key FROM idempotency WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"
 
-DROP_KEY: Final = "DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2"
+DROP_KEY: Final = "DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2 RETURNING answer IS NOT NULL"

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import apsw
 
-from antiphon.hub.ids import TenantId
+from antiphon.hub.ids import Family, TenantId
 from antiphon.sessions.records import Claim, NewTurn
 from antiphon.sessions.work import EventGroup, KeyClaim, KeyRecord, NewPending, Settlement
 from antiphon.stores.sqlite import work_queries as queries
+from antiphon.stores.sqlite.families import drop_unused_family, found_family
 from antiphon.stores.sqlite.queries import TAKE_INSERTION_INDEX
+from antiphon.stores.sqlite.receipt import Receipt
 from antiphon.stores.sqlite.rows import Row, rows_of
+from antiphon.stores.sqlite.tenancy import admit, tenant_is_going
 from antiphon.stores.sqlite.terms import add_terms, drop_terms
 from antiphon.stores.turns import id_in_use
 from antiphon.stores.work import check_deliveries, claim_lost, claim_until_ms, gap_in_stream, is_own_claim, key_lost
@@ -27,28 +30,24 @@ class WorkWriting:
 
     Args:
         now_s: The time of the transaction, in seconds since the epoch.
+        receipt: Where it is counted what goes.
     """
 
-    def __init__(self, connection: apsw.Connection, tenant: TenantId, *, now_s: float) -> None:
+    def __init__(self, connection: apsw.Connection, tenant: TenantId, *, now_s: float, receipt: Receipt) -> None:
         self._connection = connection
         self._tenant = tenant
         self._now = now_s
         self._now_s = int(now_s)
-
-    def keep_secret(self, candidate: bytes) -> bytes:
-        """The tenant's secret: *candidate*, if it has none yet."""
-        row = self._one(queries.ENSURE_TENANT, candidate)
-        assert row is not None
-        return bytes(row[0])
+        self._receipt = receipt
 
     # Turns.
 
-    def replace_pending(self, turn: NewTurn) -> int | None:
+    def replace_pending(self, turn: NewTurn) -> tuple[int | None, Family]:
         """
         Let a finished turn take the place of its pending row.
 
         Returns:
-            The place in lists that it has had so far.
+            The place in lists that it has had so far; and its family, which may have nothing left but this turn.
 
         Raises:
             LeaseLost: The turn was taken over.
@@ -61,8 +60,7 @@ class WorkWriting:
             raise claim_lost()
         if row[0] is not None:
             self._run(queries.SETTLE_BOUND_KEY, row[0], turn.response_id)
-        place: int | None = row[1]
-        return place
+        return row[1], row[2]
 
     def is_pending(self, response_id: str) -> bool:
         """Whether a turn with this id was begun and is not yet stored."""
@@ -84,12 +82,18 @@ class WorkWriting:
 
     def drop_deliveries(self, response_id: str) -> None:
         """Forget the webhooks that tell of a response, which is gone."""
-        self._run(queries.DROP_DELIVERIES, response_id)
+        self._receipt.add("deliveries", self._run(queries.DROP_DELIVERIES, response_id))
+
+    def drop_answers(self, object_id: str) -> None:
+        """Let go of answers that hold content of a response or a conversation, which is gone."""
+        self._receipt.add("idempotency", self._run(queries.DROP_ANSWERS, object_id))
 
     # Pending turns.
 
     def open_turn(self, turn: NewPending, holder: str, ttl_s: float) -> Claim:
         """See :meth:`antiphon.sessions.work.PendingStore.open_turn`."""
+        admit(self._connection, self._tenant)
+        found_family(self._connection, self._tenant, turn.family, turn.seal)
         place = self._take_place() if turn.background else None
         added = self._run(
             queries.ADD_PENDING,
@@ -106,6 +110,7 @@ class WorkWriting:
             place,
             turn.model,
             turn.alias,
+            turn.end_user,
         )
         if not added:
             raise id_in_use("response", turn.response_id)
@@ -135,7 +140,19 @@ class WorkWriting:
             return False
         if row[0] is not None:
             self._run(queries.DROP_BOUND_KEY, row[0], claim.response_id)
+        drop_unused_family(self._connection, self._tenant, row[2], self._receipt)
         return True
+
+    def drop_any_turn(self, response_id: str) -> None:
+        """Remove a pending turn, whoever works on it: that one's commit is refused."""
+        row = self._one(queries.DROP_ANY_PENDING, response_id)
+        if row is None:
+            return
+        self._drop_what_follows(response_id)
+        if row[0] is not None:
+            self._run(queries.DROP_BOUND_KEY, row[0], response_id)
+        drop_unused_family(self._connection, self._tenant, row[2], self._receipt)
+        self._receipt.responses.add(response_id)
 
     # Idempotency keys.
 
@@ -151,7 +168,8 @@ class WorkWriting:
                 return KeyRecord(fingerprint=known, response_id=response_id, settled=settled == 1, answer=answer)
             attempts = before + 1
         taken = self._one(queries.TAKE_KEY_EPOCH)
-        assert taken is not None
+        if taken is None:
+            raise tenant_is_going(self._tenant)
         claim = KeyClaim(key=key, holder=holder, epoch=taken[0], attempts=attempts)
         until_ms = claim_until_ms(self._now, ttl_s)
         self._run(queries.PUT_KEY, key, fingerprint, holder, claim.epoch, until_ms, attempts, expires_at)
@@ -159,11 +177,16 @@ class WorkWriting:
 
     def settle_key(self, settlement: Settlement) -> None:
         """See :meth:`antiphon.sessions.work.KeyStore.settle_key`."""
-        self._write_key(queries.SETTLE_KEY, settlement.claim, settlement.answer)
+        self._write_key(queries.SETTLE_KEY, settlement.claim, settlement.answer, settlement.about)
 
     def release_key(self, claim: KeyClaim) -> None:
         """See :meth:`antiphon.sessions.work.KeyStore.release_key`."""
         self._run(queries.RELEASE_KEY, claim.key, claim.holder, claim.epoch)
+
+    def drop_key(self, key: bytes) -> None:
+        """Forget a key, with its answer."""
+        dropped = self._one(queries.DROP_KEY, key)
+        self._receipt.add("idempotency", dropped is not None and dropped[0])
 
     # Deliveries.
 
@@ -178,22 +201,26 @@ class WorkWriting:
         Remove a pending turn with its request, its events and what it is found by.
 
         Returns:
-            Its key and its place in lists; None if the claim is not in force.
+            Its key, its place in lists and its family; None if the claim is not in force.
         """
         row = self._one(queries.DROP_PENDING, *_fence(claim))
         if row is not None:
-            drop_terms(self._connection, self._tenant, "response", claim.response_id)
-            self._run(queries.DROP_PENDING_REQUEST, claim.response_id)
-            self._run(queries.DROP_EVENTS, claim.response_id)
+            self._drop_what_follows(claim.response_id)
         return row
 
+    def _drop_what_follows(self, response_id: str) -> None:
+        terms = drop_terms(self._connection, self._tenant, "response", response_id)
+        self._receipt.add("metadata_index", terms)
+        self._receipt.add("pending", self._run(queries.DROP_PENDING_REQUEST, response_id))
+        self._receipt.add("stream_events", self._run(queries.DROP_EVENTS, response_id))
+
     def _take_place(self) -> int:
-        row = self._one(TAKE_INSERTION_INDEX)
-        assert row is not None
+        row = self._one(TAKE_INSERTION_INDEX, 0)
+        assert row is not None  # the tenant was admitted
         return int(row[0])
 
-    def _write_key(self, statement: str, claim: KeyClaim, value: object) -> None:
-        if self._one(statement, claim.key, claim.holder, claim.epoch, self._now_s, value) is None:
+    def _write_key(self, statement: str, claim: KeyClaim, *values: object) -> None:
+        if self._one(statement, claim.key, claim.holder, claim.epoch, self._now_s, *values) is None:
             raise key_lost()
 
     def _run(self, statement: str, *parameters: object) -> int:

@@ -4,11 +4,20 @@ The one writer: a thread that puts whatever waits into one transaction.
 A COMMIT costs an fsync whatever is in it, so jobs that arrive while one is under way share the next. Each job runs
 behind a savepoint: one that is refused leaves nothing behind and does not touch its neighbours. A caller hears of
 its job only after COMMIT has returned.
+
+*After an error of the disk* the writer does not go on as if nothing had happened. What a failed fsync was to make
+durable may or may not be on the disk, the kernel says so only once, and what it says of the next fsync means nothing
+for the pages of this one. In the write-ahead log stand frames of a transaction whose callers were told that nothing was
+stored, with valid checksums: a recovery would find them. So nothing is written any more until a checkpoint has moved
+everything that was acknowledged into the file, has emptied the log, and both are on the disk; then the connection is
+opened anew. If the process dies before that, recovery decides, as after any crash.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -28,6 +37,9 @@ T = TypeVar("T")
 # More jobs in a transaction save little more: at 16, the fsync is already the smaller part.
 MAX_BATCH = 64
 
+# How often it is looked whether a disk that has failed works again.
+_LOOK_EVERY_S = 1.0
+
 
 class _Job(msgspec.Struct, eq=False):
     work: Callable[[apsw.Connection], Any]
@@ -39,15 +51,23 @@ class _Job(msgspec.Struct, eq=False):
 
 class Writer:
     """
-    Runs jobs on *connection*, which nobody else uses while the writer lives.
+    Runs jobs on a connection of its own.
 
     Args:
+        connect: Opens it, and opens it again after an error of the disk.
         max_batch: How many jobs share a transaction at most.
+
+    Attributes:
+        is_failing: The disk has failed, and has not been seen to work since. Every job is refused, after it was looked
+            whether the disk works again, but not more than once a second.
     """
 
-    def __init__(self, connection: apsw.Connection, *, max_batch: int = MAX_BATCH) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], apsw.Connection], *, max_batch: int = MAX_BATCH) -> None:
+        self.is_failing = False
+        self._connect = connect
+        self._connection = connect()
         self._max_batch = max_batch
+        self._looked_at_s = -math.inf
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="antiphon-sqlite-writer", daemon=True)
         self._closed = False
@@ -72,11 +92,16 @@ class Writer:
         return await future
 
     def close(self) -> None:
-        """Finish the jobs that were accepted and end the thread. Blocks."""
+        """Finish the jobs that were accepted, end the thread, empty the log and close the connection. Blocks."""
         with self._gate:
             self._closed = True
             self._jobs.put(None)
         self._thread.join()
+        # Another process may be reading; then the log is left to it, or to whoever opens the file next. So is what
+        # ails the disk: what was acknowledged is in the log.
+        with suppress(apsw.BusyError, apsw.IOError, apsw.FullError):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._connection.close()
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -99,6 +124,10 @@ class Writer:
         return batch, False
 
     def _carry_out(self, batch: list[_Job]) -> None:
+        if self.is_failing and not self._works_again():
+            for job in batch:
+                job.error = StoreUnavailable("The store's disk has failed. Nothing is written until it works again.")
+            return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             if len(batch) == 1:
@@ -109,8 +138,25 @@ class Writer:
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller of the batch hears of it
             self._roll_back()
+            self.is_failing = isinstance(error, apsw.IOError)
             for job in batch:
                 job.error = _failure(error)
+
+    def _works_again(self) -> bool:
+        """See whether the disk works: empty the log of what must not come back, and begin with a new connection."""
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s < _LOOK_EVERY_S:
+            return False
+        self._looked_at_s = now_s
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            connection = self._connect()
+        except (apsw.Error, StoreUnavailable):
+            return False
+        self._connection.close(force=True)
+        self._connection = connection
+        self.is_failing = False
+        return True
 
     def _attempt_alone(self, job: _Job) -> None:
         """Run the only job of a transaction, which needs no savepoint: its refusal undoes the transaction."""

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.hub.errors import ConversationLocked, ConversationNotFound, PreviousResponseNotFound, StoreConflict
 from antiphon.hub.ids import Family, LogId, TenantId
+from antiphon.sessions.directory import Erasure
 from antiphon.sessions.records import (
     Committed,
     Conversation,
@@ -23,8 +24,11 @@ from antiphon.sessions.records import (
 from antiphon.sessions.work import Settlement
 from antiphon.stores.sqlite import queries
 from antiphon.stores.sqlite.erasing import settle
+from antiphon.stores.sqlite.families import drop_unused_family, found_family, seal_of_family
 from antiphon.stores.sqlite.logs import Log, read_log
+from antiphon.stores.sqlite.receipt import Receipt
 from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, rows_of, session_of, usage_columns
+from antiphon.stores.sqlite.tenancy import admit, stored_bytes_of, tenant_is_going
 from antiphon.stores.sqlite.terms import Kind, add_terms, drop_terms, read_terms
 from antiphon.stores.sqlite.work_writing import WorkWriting
 from antiphon.stores.turns import (
@@ -77,10 +81,11 @@ class Writing:
 
     Args:
         now_s: The time of the transaction, in seconds since the epoch.
-        random_bytes: Source of log ids and salts.
+        random_bytes: Source of log ids.
 
     Attributes:
         work: The tenant's pending turns, idempotency keys and deliveries, in the same transaction.
+        receipt: What has gone so far.
     """
 
     def __init__(
@@ -91,13 +96,14 @@ class Writing:
         self._now_s = int(now_s)
         self._now_ms = int(now_s * 1000)
         self._random_bytes = random_bytes
-        self.work = WorkWriting(connection, tenant, now_s=now_s)
+        self.receipt = Receipt()
+        self.work = WorkWriting(connection, tenant, now_s=now_s, receipt=self.receipt)
 
     # Turns.
 
     def commit(self, turn: NewTurn) -> Committed:
         """See :meth:`antiphon.sessions.store.TenantStore.commit`."""
-        place = None if turn.claim is None else self._place_in_lists(turn)
+        place, was_of = (None, turn.family) if turn.claim is None else self._place_in_lists(turn)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
         settled = settle_entries(turn.entries, self._find)
         committed = self._store(turn, landing, settled, insertion_index=place)
@@ -105,6 +111,9 @@ class Writing:
             self.release_lease(turn.lease)
         if turn.deliveries:
             self.work.add_deliveries(turn)
+        if was_of != turn.family:
+            drop_unused_family(self._connection, self._tenant, was_of, self.receipt)
+        self._count_bytes()
         return committed
 
     def put_session(self, session: StoredSession) -> StoredSession:
@@ -117,6 +126,11 @@ class Writing:
         attach, conversation = self._place_of(session, known)
         family = session.family or self._family_at(attach, conversation)
         turn = turn_of(session, family=family, attach=attach)
+        # The old turn may be the last of its family; what is sealed stays as it is.
+        turn = msgspec.structs.replace(turn, seal=seal_of_family(self._connection, self._tenant, family))
+        if known is not None:
+            [end_user] = self._all(queries.READ_END_USER, session.response_id)
+            turn = msgspec.structs.replace(turn, end_user=end_user[0])
         if known is not None and known.payload == session.payload:  # what it is found by is in its payload
             terms = read_terms(self._connection, self._tenant, "response", session.response_id)
             turn = msgspec.structs.replace(turn, terms=terms)
@@ -127,19 +141,34 @@ class Writing:
             self.work.drop_deliveries(session.response_id)  # of one that had expired
         settled = settle_entries(session.messages, self._find, replaced=replaced)
         self._store(turn, landing, settled, insertion_index=None if known is None else known.insertion_index)
+        self._count_bytes()
         stored = self._session(session.response_id, even_if_expired=True)
         assert stored is not None
         return stored
 
+    def erasing(self, erase: Callable[[], bool], *, dry_run: bool = False) -> Erasure | None:
+        """
+        What *erase* takes; None if it finds nothing (False). A dry run does the same, and undoes it.
+
+        Whatever it raises undoes the transaction, or the caller's part of it, in a dry run too.
+        """
+        if not dry_run:
+            return self._receipted(erase)
+        self._connection.execute("SAVEPOINT rehearsal")
+        receipt = self._receipted(erase)
+        self._connection.execute("ROLLBACK TO rehearsal")
+        self._connection.execute("RELEASE rehearsal")
+        return receipt
+
     def delete_response(self, response_id: str) -> bool:
         """See :meth:`antiphon.sessions.store.TenantStore.delete_response`."""
-        row = self._one(queries.DROP_LIVE_RESPONSE, response_id, self._now_s)
-        if row is None:
-            return False
-        drop_terms(self._connection, self._tenant, "response", response_id)
-        self.work.drop_deliveries(response_id)
-        settle(self._connection, self._tenant, row)
-        return True
+        logs = self._forget_response(response_id, self._all(queries.DROP_LIVE_RESPONSE, response_id, self._now_s))
+        self._settle(logs)
+        return bool(logs)
+
+    def expire_response(self, response_id: str) -> None:
+        """Erase a response, whether or not its time is over."""
+        self._settle(self._forget_response(response_id, self._all(queries.DROP_RESPONSE, response_id)))
 
     # Conversations.
 
@@ -149,9 +178,12 @@ class Writing:
             self.work.settle_key(settlement)
         if self._one(queries.READ_CONVERSATION, conversation.id) is not None:
             raise id_in_use("conversation", conversation.id)
+        admit(self._connection, self._tenant)
         settled = settle_entries(conversation.entries, self._find)
+        found_family(self._connection, self._tenant, conversation.family, conversation.seal)
         log = self._open_log(conversation.family, None, kind="conversation", count=len(settled))
         self._fill(log, 0, settled)
+        self._count_bytes()
         return self._add_conversation(conversation, log)
 
     def update_conversation(self, conversation_id: str, payload: bytes, terms: Sequence[bytes]) -> Conversation | None:
@@ -167,7 +199,7 @@ class Writing:
     def delete_conversation(self, conversation_id: str) -> bool:
         """See :meth:`antiphon.sessions.store.TenantStore.delete_conversation`."""
         logs = self._forget_conversation(conversation_id)
-        settle(self._connection, self._tenant, logs)
+        self._settle(logs)
         return bool(logs)
 
     def append_items(
@@ -181,6 +213,7 @@ class Writing:
         start = conversation.length
         self._extend(conversation.log, start, len(settled), queries.EXTEND_CONVERSATION)
         self._fill(conversation.log, start, settled)
+        self._count_bytes()
         return self._items(conversation.log, start, start + len(settled) - 1)
 
     def remove_item(self, conversation_id: str, item_id: str) -> bool:
@@ -190,7 +223,8 @@ class Writing:
         if not places:
             return False
         self._hide(conversation.log, places)
-        settle(self._connection, self._tenant, [conversation.log])
+        self._settle([conversation.log])
+        self._count_bytes()
         return True
 
     # Leases.
@@ -330,22 +364,24 @@ class Writing:
             return self._ground(attach).family
         return Family(self._random_bytes(8).hex())
 
-    def _place_in_lists(self, turn: NewTurn) -> int | None:
+    def _place_in_lists(self, turn: NewTurn) -> tuple[int | None, Family]:
         """
-        The place in lists that a turn keeps from when it was pending.
+        The place in lists that a turn keeps from when it was pending, and the family that it was of.
 
-        None if a later one of its conversation was stored before it: the last one stored is the newest there.
+        No place if a later one of its conversation was stored before it: the last one stored is the newest there.
         """
-        place = self.work.replace_pending(turn)
+        place, family = self.work.replace_pending(turn)
         if place is None or turn.conversation_id is None:
-            return place
-        return None if self._all(queries.FIND_TURN_BEHIND, turn.conversation_id, place) else place
+            return place, family
+        return None if self._all(queries.FIND_TURN_BEHIND, turn.conversation_id, place) else place, family
 
     # Writing rows.
 
     def _store(
         self, turn: NewTurn, landing: _Landing, settled: Sequence[Settled], *, insertion_index: int | None = None
     ) -> Committed:
+        if turn.seal or (landing.log is None and not landing.only_stands):
+            found_family(self._connection, self._tenant, turn.family, turn.seal)
         if landing.only_stands and landing.ground is not None:
             log_id, first, epoch = landing.ground.log, landing.ground.position + 1, landing.ground.epoch
         elif landing.log is not None:
@@ -359,11 +395,24 @@ class Writing:
         head = Head(log=log_id, position=first + len(settled) - 1, epoch=epoch)
         return self._add_response(turn, head, first, insertion_index)
 
+    def _take_insertion_index(self) -> int:
+        """The place in lists of a new turn; with it what is uncounted so far is counted."""
+        taken = self._one(queries.TAKE_INSERTION_INDEX, self.receipt.uncounted_bytes)
+        if taken is None:
+            raise tenant_is_going(self._tenant)
+        self.receipt.uncounted_bytes = 0
+        return int(taken[0])
+
+    def _count_bytes(self) -> None:
+        """Bring the sum of the tenant's payloads up to date, if it is not."""
+        if self.receipt.uncounted_bytes:
+            self._run(queries.ADD_STORED_BYTES, self.receipt.uncounted_bytes)
+            self.receipt.uncounted_bytes = 0
+
     def _add_response(self, turn: NewTurn, head: Head, first: int, insertion_index: int | None) -> Committed:
+        self.receipt.uncounted_bytes += len(turn.payload) + len(turn.trace)
         if insertion_index is None:
-            taken = self._one(queries.TAKE_INSERTION_INDEX)
-            assert taken is not None
-            insertion_index = taken[0]
+            insertion_index = self._take_insertion_index()
         created_at = max(turn.created_at, self._last_created_at(turn.conversation_id, insertion_index))
         try:
             self._run(
@@ -388,6 +437,7 @@ class Writing:
                 turn.payload,
                 turn.ephemeral,
                 turn.trace,
+                turn.end_user,
             )
         except apsw.ConstraintError as error:
             raise id_in_use("response", turn.response_id) from error
@@ -413,7 +463,6 @@ class Writing:
         return 0 if row is None else int(row[0])
 
     def _open_log(self, family: Family, base: Head | None, *, kind: str, count: int) -> LogId:
-        self._run(queries.ADD_FAMILY, family, self._random_bytes(32))
         base_columns = (None, -1, 0) if base is None else (base.log, base.position, base.epoch)
         while True:
             log = self._new_log_id()
@@ -440,6 +489,7 @@ class Writing:
     def _fill(self, log: LogId, first: int, settled: Sequence[Settled]) -> None:
         rows = [(self._tenant, log, position, *_item_columns(entry)) for position, entry in enumerate(settled, first)]
         self._connection.executemany(queries.ADD_ITEM, rows)
+        self.receipt.uncounted_bytes += sum(len(entry.payload) for entry in settled if entry.payload is not None)
 
     # Taking out.
 
@@ -461,26 +511,55 @@ class Writing:
         if positions:
             self._hide(log.id, [(log.id, position) for position in positions])
 
-    def _forget_response(self, response_id: str) -> set[int]:
-        """Make a response unknown, expired or not. Returns the logs that are to be settled."""
-        drop_terms(self._connection, self._tenant, "response", response_id)
-        self.work.drop_deliveries(response_id)
-        return {log for (log,) in self._all(queries.DROP_RESPONSE, response_id)}
+    def _forget_response(self, response_id: str, dropped: Sequence[Row]) -> list[int]:
+        """
+        Forget what is kept because of a response whose row, if it was there, was *dropped*.
+
+        Returns:
+            The logs to be settled.
+        """
+        if dropped:
+            self._drop_terms("response", response_id)
+            self.work.drop_deliveries(response_id)
+            self.work.drop_answers(response_id)
+            self.receipt.responses.add(response_id)
+        return self._logs_of(dropped)
+
+    def _logs_of(self, dropped: Sequence[Row]) -> list[int]:
+        """The logs that responses stood in whose rows were dropped; their payloads went with them."""
+        self.receipt.uncounted_bytes -= sum(size for _, size in dropped)
+        return [log for log, _ in dropped]
 
     def _forget_conversation(self, conversation_id: str) -> set[int]:
         """Make a conversation unknown. Returns the logs that are to be settled; none if it was not there."""
-        drop_terms(self._connection, self._tenant, "conversation", conversation_id)
-        return {log for (log,) in self._all(queries.DROP_CONVERSATION, conversation_id)}
+        rows = self._all(queries.DROP_CONVERSATION, conversation_id)
+        if rows:
+            self._drop_terms("conversation", conversation_id)
+            self.work.drop_answers(conversation_id)
+            self.receipt.conversations.add(conversation_id)
+        return {log for (log,) in rows}
+
+    def _drop_terms(self, kind: Kind, object_id: str) -> None:
+        self.receipt.add("metadata_index", drop_terms(self._connection, self._tenant, kind, object_id))
+
+    def _settle(self, logs: Iterable[int], *, held: Head | None = None) -> None:
+        settle(self._connection, self._tenant, logs, self.receipt, held=held)
+
+    def _receipted(self, erase: Callable[[], bool]) -> Erasure | None:
+        before = stored_bytes_of(self._connection, self._tenant)
+        if not erase():
+            return None
+        self._count_bytes()
+        return self.receipt.erasure(before - stored_bytes_of(self._connection, self._tenant))
 
     def _take_out(self, response_id: str, *, held: Head | None) -> dict[str, StoredItem]:
         """Forget a response if it is there, expired or not, and erase what nothing reaches. Returns its items."""
         old = self._session(response_id, even_if_expired=True)
         if old is None:
             return {}
-        row = self._one(queries.DROP_RESPONSE, response_id)
-        assert row is not None
+        dropped = self._all(queries.DROP_RESPONSE, response_id)
         drop_terms(self._connection, self._tenant, "response", response_id)
-        settle(self._connection, self._tenant, row, held=held)
+        self._settle(self._logs_of(dropped), held=held)
         return {str(item.id): item for item in old.messages if isinstance(item, StoredItem)}
 
 

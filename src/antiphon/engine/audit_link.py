@@ -1,0 +1,71 @@
+"""
+The links of an audit trail's chain: what ties an entry to all entries before it.
+
+A link is HMAC-SHA-256 over the link before it, the entry's index and every field of the entry, each with its length in
+front, so that no two trails have the same text. Its key is derived from the tenant's secret, which the store has only
+sealed: who can write the database and has no keys can neither change an entry nor add one.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from antiphon.sessions.directory import AuditEntry, AuditRecord
+
+__all__ = ["AuditLink"]
+
+_INFO = b"antiphon/v1/audit"
+_LENGTH_BYTES = 4
+_NUMBER_BYTES = 8
+
+
+class AuditLink:
+    """
+    Computes the links of one tenant's trail.
+
+    Args:
+        secret: The tenant's.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO).derive(secret)
+
+    def __call__(self, previous: bytes, index: int, entry: AuditEntry) -> bytes:
+        """The link of *entry*; *previous* is the link before it, empty for the first."""
+        parts = (
+            previous,
+            index.to_bytes(_NUMBER_BYTES, "big"),
+            entry.at_ms.to_bytes(_NUMBER_BYTES, "big"),
+            entry.actor.encode(),
+            entry.action.encode(),
+            entry.object_id.encode(),
+            entry.outcome.encode(),
+            entry.request_id.encode(),
+        )
+        text = b"".join([len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts])
+        return hmac.digest(self._key, text, "sha256")
+
+    def problems(self, records: Sequence[AuditRecord], *, after: int, previous: bytes) -> list[str]:
+        """
+        What is wrong with consecutive records of a trail.
+
+        Args:
+            after: The index of the record before them; 0 for none.
+            previous: The link of that record; empty for none.
+
+        Returns:
+            One line for each record that is not where it belongs or was altered. What follows a fault is held against
+            what the store says of the fault, so that one alteration is one line.
+        """
+        found = []
+        for record in records:
+            if record.index != after + 1:
+                found.append(f"Entry {after + 1} is missing: the one after {after} is {record.index}.")
+            elif not hmac.compare_digest(record.link, self(previous, record.index, record.entry)):
+                found.append(f"Entry {record.index} was altered, or something before it was taken out.")
+            after, previous = record.index, record.link
+        return found

@@ -1,0 +1,92 @@
+"""One tenant's audit trail: entries are added at its end, and that is all that ever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from antiphon.hub.ids import TenantId
+from antiphon.sessions.directory import AuditEntry, AuditPage, AuditRecord, Link
+from antiphon.stores.sqlite import directory_queries as queries
+from antiphon.stores.sqlite.access import TenantAccess
+from antiphon.stores.sqlite.rows import Row, rows_of
+
+__all__ = ["TenantAudit"]
+
+# Entries between two looks at the event loop: under a millisecond of work.
+_WINDOW = 512
+
+
+class TenantAudit(TenantAccess):
+    """See :class:`~antiphon.sessions.directory.AuditTrailStore`."""
+
+    async def append_audit(self, entries: Sequence[AuditEntry], link: Link) -> None:
+        await self._run(lambda connection: _append(connection, self._tenant, entries, link))
+
+    async def read_audit(
+        self, *, after: int = 0, limit: int = 100, object_id: str | None = None, actor: str | None = None
+    ) -> AuditPage:
+        reading = _Reading(tenant=self._tenant, count=limit + 1, object_id=object_id, actor=actor)
+        with self._connections().readers.snapshot() as connection:
+            rows = await reading.read(connection, after)
+        return AuditPage(records=tuple(map(_record_of, rows[:limit])), has_more=len(rows) > limit)
+
+
+class _Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for in a trail; *count* entries of it."""
+
+    tenant: TenantId
+    count: int
+    object_id: str | None
+    actor: str | None
+
+    async def read(self, connection: apsw.Connection, after: int) -> list[Row]:
+        """The first entries after an index that fit. However rare they are, others are let in meanwhile."""
+        if self.object_id:  # an object has few entries, and an index finds them
+            rows = rows_of(connection, queries.READ_AUDIT_OF_OBJECT, self.tenant, after, self.actor, self.object_id)
+            return rows[: self.count]
+        found: list[Row] = []
+        end, _ = _end_of_trail(connection, self.tenant)
+        while after < end and len(found) < self.count:
+            rows = rows_of(connection, queries.READ_AUDIT, self.tenant, after, after + _WINDOW, self.actor)
+            found += [row for row in rows if self.object_id is None or row[4] == self.object_id]
+            after += _WINDOW
+            await asyncio.sleep(0)
+        return found[: self.count]
+
+
+def _append(connection: apsw.Connection, tenant: TenantId, entries: Sequence[AuditEntry], link: Link) -> None:
+    index, before = _end_of_trail(connection, tenant)
+    for entry in entries:
+        index += 1
+        before = link(before, index, entry)
+        connection.execute(
+            queries.ADD_AUDIT_ENTRY,
+            (
+                tenant,
+                index,
+                entry.at_ms,
+                entry.actor,
+                entry.action,
+                entry.object_id,
+                entry.outcome,
+                entry.request_id,
+                before,
+            ),
+        )
+
+
+def _end_of_trail(connection: apsw.Connection, tenant: TenantId) -> tuple[int, bytes]:
+    rows = rows_of(connection, queries.READ_END_OF_TRAIL, tenant)
+    return (rows[0][0], rows[0][1]) if rows else (0, b"")
+
+
+def _record_of(row: Row) -> AuditRecord:
+    index, at_ms, actor, action, object_id, outcome, request_id, link = row
+    entry = AuditEntry(
+        at_ms=at_ms, actor=actor, action=action, object_id=object_id, outcome=outcome, request_id=request_id
+    )
+    return AuditRecord(index=index, entry=entry, link=link)
