@@ -14,17 +14,24 @@ from antiphon.version import VERSION
 
 if TYPE_CHECKING:
     from antiphon.app import Gateway, upstream
+    from antiphon.crypto.services import KeyFile, KeyService
     from antiphon.engine.routing import Target
     from antiphon.engine.upstreams import Upstream
     from antiphon.hub.errors import AntiphonError
-    from antiphon.hub.principal import Principal
+    from antiphon.hub.principal import Limits, Principal
+    from antiphon.server.auth import Authenticator, NoKeys
     from antiphon.stores.memory import InMemorySessionStore
     from antiphon.stores.sqlite import SQLiteSessionStore
 
 __all__ = [
     "AntiphonError",
+    "Authenticator",
     "Gateway",
     "InMemorySessionStore",
+    "KeyFile",
+    "KeyService",
+    "Limits",
+    "NoKeys",
     "Principal",
     "SQLiteSessionStore",
     "Target",
@@ -38,8 +45,13 @@ __version__ = VERSION
 # faster.
 _HOMES = {
     "AntiphonError": "antiphon.hub.errors",
+    "Authenticator": "antiphon.server.auth",
     "Gateway": "antiphon.app",
     "InMemorySessionStore": "antiphon.stores.memory",
+    "KeyFile": "antiphon.crypto.services",
+    "KeyService": "antiphon.crypto.services",
+    "Limits": "antiphon.hub.principal",
+    "NoKeys": "antiphon.server.auth",
     "Principal": "antiphon.hub.principal",
     "SQLiteSessionStore": "antiphon.stores.sqlite",
     "Target": "antiphon.engine.routing",

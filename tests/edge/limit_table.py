@@ -402,6 +402,13 @@ def _library_cases() -> list[Case]:
             param="variables",
         ),
     ]  # fmt: skip
+    cases += [
+        Case("lines of an import", _import(3000), _import(3001), 400, "request_too_complex", "max_json_members"),
+        Case(
+            "max_json_members of a line", _import(1), Sent(_LONG_LINE, target=_IMPORT, headers=[_JSONL]),
+            400, "request_too_complex", "Line 1: The request body has more than max_json_members",
+        ),
+    ]  # fmt: skip
     for path in ("/v1/responses", "/v1/conversations", "/v1/prompts"):
         cases += [
             Case(
@@ -418,6 +425,16 @@ def _library_cases() -> list[Case]:
             ),
         ]  # fmt: skip
     return cases
+
+
+_IMPORT = "/v1/conversations/import"
+_JSONL = (b"content-type", b"application/jsonl")
+_LONG_LINE = b'{"type":"message","role":"user","content":[' + b"[]," * 100_000 + b"[]]}"
+
+
+def _import(lines: int) -> Sent:
+    line = orjson.dumps(_message(content=[{"type": "input_text", "text": "hi"}]), option=orjson.OPT_APPEND_NEWLINE)
+    return Sent(line * lines, target=_IMPORT, headers=[_JSONL])
 
 
 def _prompt(variables: int) -> Sent:

@@ -145,7 +145,8 @@ async def test_no_header_of_an_upstream_is_copied(stream: bool) -> None:
     """An upstream's headers stay behind the gateway, whatever they are called."""
     names = (
         "set-cookie", "x-request-id", "location", "access-control-allow-origin", "x-antiphon-model",
-        "openai-organization", "x-evil", "content-encoding-x", "strict-transport-security", "www-authenticate", "server", "via",
+        "openai-organization", "x-evil", "content-encoding-x", "strict-transport-security",
+        "www-authenticate", "server", "via",
     )  # fmt: skip
     headers = dict.fromkeys(names, "CANARY\r\nX-Injected: CANARY")
     reply = (

@@ -26,7 +26,9 @@ class Limited:
 
     async def take(self, sent: Sent) -> Answer:
         """Ask it."""
-        headers = [(b"content-type", b"application/json"), *sent.headers]
+        names = [name for name, _ in sent.headers]
+        kind = [] if b"content-type" in names else [(b"content-type", b"application/json")]
+        headers = [*kind, *sent.headers]
         return await ask(self.edge, sent.method, sent.target, headers=headers, chunks=[sent.data])
 
     async def respond(self, **fields: object) -> Answer:

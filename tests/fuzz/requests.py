@@ -85,7 +85,8 @@ PATHS = (
 HOSTILE_TEXT = (
     "", "\x00", "a\x00b", "\r\n\r\nevent: x", "\u2028\u2029", "\ufeff", "\U0001f600" * 50, "e\u0301", "..%2f..",
     "' OR 1=1", "{{word}}", "${x}", "%s%n", "true", "null", "-1", "a" * 70, "a" * 600, "a" * 5000, "resp_" + "0" * 50,
-    "resp_" + "z" * 50, "conv_", "conv_" + "0" * 50, "msg_" + "0" * 50, "data:;base64,!!", "<script>", "\x7f\x1b[31m", "__proto__",
+    "resp_" + "z" * 50, "conv_", "conv_" + "0" * 50, "msg_" + "0" * 50, "data:;base64,!!", "<script>", "\x7f\x1b[31m",
+    "__proto__",
 )  # fmt: skip
 
 HOSTILE_VALUES: tuple[Any, ...] = (

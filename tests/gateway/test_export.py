@@ -168,7 +168,7 @@ async def test_another_format_is_refused(client: Client) -> None:
     status, answer = await send(client, b"[]", **{"content-type": "application/json"})
     assert status == 415
     assert "application/jsonl" in answer["error"]["message"]
-    status, answer = await send(client, jsonl(user("a")), **{"content-encoding": "gzip"})
+    status, answer = await send(client, jsonl(user("a")), **{"content-encoding": "br"})
     assert status == 415
     status, answer = await client.call("GET", "/v1/conversations/conv_x/export?format=csv")
     assert (status, answer["error"]["param"]) == (400, "format")

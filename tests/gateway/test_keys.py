@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -22,8 +23,9 @@ from tests.support.scripted_upstream import (
     http_stream_head,
 )
 
-from antiphon import Gateway, InMemorySessionStore, upstream
+from antiphon import Gateway, InMemorySessionStore, SQLiteSessionStore, upstream
 from antiphon.hub.api_key import ApiKey, mint
+from antiphon.sessions.store import SessionStore
 
 _WITHIN_S = 20.0
 _TURN = {"model": MODEL, "input": "hi"}
@@ -54,8 +56,8 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def keyed(scripted: ScriptedUpstream, store: InMemorySessionStore | None = None) -> AsyncIterator[Stage]:
-    ring = Keyring(store or InMemorySessionStore())
+async def keyed(scripted: ScriptedUpstream, store: SessionStore) -> AsyncIterator[Stage]:
+    ring = Keyring(store)
     gateway = Gateway([upstream(scripted.url, name="scripted")]).with_session_store(ring.store)
     async with serving(gateway, scripted, authenticator=ring.real_keys()) as client:
         yield Stage(client, ring)
@@ -63,7 +65,16 @@ async def keyed(scripted: ScriptedUpstream, store: InMemorySessionStore | None =
 
 @pytest.fixture
 async def stage(scripted: ScriptedUpstream) -> AsyncIterator[Stage]:
-    async with keyed(scripted) as stage:
+    async with keyed(scripted, InMemorySessionStore()) as stage:
+        yield stage
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def stage_of_each(
+    request: pytest.FixtureRequest, scripted: ScriptedUpstream, tmp_path: Path
+) -> AsyncIterator[Stage]:
+    store = InMemorySessionStore() if request.param == "memory" else SQLiteSessionStore(tmp_path / "antiphon.db")
+    async with keyed(scripted, store) as stage:
         yield stage
 
 
@@ -78,8 +89,9 @@ def hanging(scripted: ScriptedUpstream) -> Wait:
 # Tenants.
 
 
-async def test_a_key_is_of_its_tenant_alone(stage: Stage) -> None:
+async def test_a_key_is_of_its_tenant_alone(stage_of_each: Stage) -> None:
     """What a key of one tenant made is not there for a key of another one, and is for another of its own."""
+    stage = stage_of_each
     mine, ours, theirs = await stage.ring.make("a"), await stage.ring.make("a"), await stage.ring.make("b")
     _, made = await stage.client.call("POST", "/v1/responses", _TURN, **bearer(mine))
     path = f"/v1/responses/{made['id']}"
@@ -101,8 +113,9 @@ async def test_a_key_asks_for_its_models_alone(stage: Stage) -> None:
 # Changes under load.
 
 
-async def test_a_revoked_key_works_for_less_than_a_second(stage: Stage) -> None:
+async def test_a_revoked_key_works_for_less_than_a_second(stage_of_each: Stage) -> None:
     """Under load, the last answer to it comes within a second of its revocation, and other keys notice nothing."""
+    stage = stage_of_each
     revoked, other = await stage.ring.make(), await stage.ring.make()
     worked_at = 0.0
     others: list[int] = []
@@ -133,8 +146,9 @@ async def test_a_revoked_key_works_for_less_than_a_second(stage: Stage) -> None:
     assert set(others) == {200}
 
 
-async def test_a_rotation_fails_no_request(stage: Stage) -> None:
+async def test_a_rotation_fails_no_request(stage_of_each: Stage) -> None:
     """While both secrets work, clients change over one by one, and none of their requests is refused."""
+    stage = stage_of_each
     old = await stage.ring.make()
     new = mint("live", key_id=old.key_id)
     answers: list[int] = []

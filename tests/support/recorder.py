@@ -68,7 +68,7 @@ class Recorder:
                 await application(scope, receive, self._socket(scope["path"], send))
             elif scope["type"] == "http":
                 await self._ask(application, scope)
-                await application(scope, receive, self._http(scope["method"], scope["path"], send))
+                await application(scope, receive, self._http(scope, send))
             else:
                 await application(scope, receive, send)
 
@@ -76,7 +76,8 @@ class Recorder:
 
     async def _ask(self, application: Application, scope: Any) -> None:
         """Have the application tell its own document, if it takes that to know its answer to this request."""
-        if self._has_asked or self._document.describes(scope["method"], scope["path"]):
+        is_theirs = self._document.describes(scope["method"], scope["path"]) and not _asks_for_more(scope)
+        if self._has_asked or is_theirs:
             return
         self._has_asked = True
         told: list[Message] = []
@@ -95,15 +96,17 @@ class Recorder:
         """What the gateway answered when it was asked for its own OpenAPI document."""
         self._own = _own_document(raw) if status == 200 else None
 
-    def _http(self, method: str, path: str, send: Send) -> Send:
+    def _http(self, scope: Any, send: Send) -> Send:
         answer: Answer | None = None
+        extended = _asks_for_more(scope)
 
         async def recording(message: Message) -> None:
             nonlocal answer
             await send(message)
             if message["type"] == "http.response.start":
                 kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
-                answer = Answer(self, method, path, message["status"], b"".join(kinds))
+                request = (scope["method"], scope["path"], message["status"])
+                answer = Answer(self, *request, b"".join(kinds), extended=extended)
             elif message["type"] == "http.response.body" and answer is not None:
                 answer.feed(message.get("body", b""))
                 if not message.get("more_body"):
@@ -119,8 +122,8 @@ class Recorder:
 
         return recording
 
-    def body(self, method: str, path: str, status: int, raw: bytes) -> None:
-        """A whole JSON answer."""
+    def body(self, method: str, path: str, status: int, raw: bytes, *, extended: bool = False) -> None:
+        """A whole JSON answer; *extended* by what a parameter of ours asked for."""
         self.answers += 1
         place = f"{method} {path} {status}"
         try:
@@ -128,7 +131,7 @@ class Recorder:
         except orjson.JSONDecodeError as error:
             self._complain(place, [f"not JSON: {error}"])
             return
-        theirs = status >= 400 or self._own is None or self._document.describes(method, path)
+        theirs = status >= 400 or self._own is None or (self._document.describes(method, path) and not extended)
         document = self._document if theirs or self._own is None else self._own
         self._complain(place, _body_violations(document, method, _without_ids(path), status, _Value(value, document)))
 
@@ -164,8 +167,11 @@ class Recorder:
 class Answer:
     """One HTTP answer as it arrives: :meth:`feed` its body, then :meth:`finish`."""
 
-    def __init__(self, recorder: Recorder, method: str, path: str, status: int, content_type: bytes) -> None:
+    def __init__(
+        self, recorder: Recorder, method: str, path: str, status: int, content_type: bytes, *, extended: bool = False
+    ) -> None:
         self._recorder = recorder
+        self._extended = extended
         self._request = (method, path, status)
         self._is_stream = content_type.startswith(b"text/event-stream")
         # Nobody reads the body of a CORS preflight.
@@ -186,7 +192,7 @@ class Answer:
     def finish(self) -> None:
         """The body has ended as HTTP says that it should."""
         if self._is_json:
-            self._recorder.body(*self._request, self._held)
+            self._recorder.body(*self._request, self._held, extended=self._extended)
         elif self._is_stream and self._held:
             self._recorder.complain(self._request[1], "the stream ends within an event")
 
@@ -212,6 +218,11 @@ class Answer:
         if self._next is not None and number != self._next:
             self._recorder.complain(path, f"sequence number {number} where {self._next} was due")
         self._next = number + 1 if isinstance(number, int) else None
+
+
+def _asks_for_more(scope: Any) -> bool:
+    """Whether an operation that OpenAI has is asked with a parameter of ours, which its answer honours."""
+    return any(name in scope.get("query_string", b"") for name in (b"receipt=", b"dry_run="))
 
 
 class _Value:

@@ -180,15 +180,10 @@ def _authenticator(settings: Settings, gateway: Gateway) -> Authenticator | None
 
 
 def _admin(settings: Settings, gateway: Gateway) -> AdminEdge | None:
-    if settings.admin.port is None or gateway.administration is None:
+    if settings.admin.port is None:
         return None
-    return AdminEdge(
-        gateway.administration,
-        authenticator=gateway.api_keys(environment="admin"),
-        guard=Guard(allowed_hosts=settings.admin.allowed_hosts, limits=head_limits(settings.server.limits)),
-        new_request_id=gateway.ids.request,
-        log=gateway.log,
-    )
+    limits = head_limits(settings.server.limits)
+    return gateway.admin_asgi(guard=Guard(allowed_hosts=settings.admin.allowed_hosts, limits=limits))
 
 
 def _webhooks(sections: Sequence[WebhookSettings]) -> WebhookPolicy | None:

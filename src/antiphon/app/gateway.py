@@ -22,6 +22,7 @@ from antiphon.formats.responses import ResponsesFormat
 from antiphon.hub.api_key import Environment
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.turn import OnDisconnect
+from antiphon.server.admin import AdminEdge
 from antiphon.server.asgi import Edge
 from antiphon.server.auth import ApiKeys, Authenticator, KeylessUntilFirstKey, NoKeys, Tokens
 from antiphon.server.body import BodyLimits
@@ -195,6 +196,24 @@ class Gateway(Engine):
             socket_limits=socket_limits,
             on_startup=self.startup,
             on_shutdown=shutdown,
+        )
+
+    def admin_asgi(self, *, guard: Guard | None = None) -> AdminEdge:
+        """
+        The administrators' API as an ASGI application, for a listener of its own. It always asks for their key, and
+        runs within the gateway's life.
+
+        Raises:
+            ValueError: There is no store.
+        """
+        if self.administration is None:
+            raise ValueError("A gateway without a session store has nothing to administer.")
+        return AdminEdge(
+            self.administration,
+            authenticator=self.api_keys(environment="admin"),
+            guard=guard or Guard(),
+            new_request_id=self.ids.request,
+            log=self.log,
         )
 
     def _by_default(self) -> Authenticator:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from weakref import WeakKeyDictionary
 
 from antiphon.crypto.codec import SealingCodec, UnsealedCodec
 from antiphon.crypto.resealing import seal_plain
@@ -26,6 +27,9 @@ from antiphon.stores.sqlite import SQLiteSessionStore
 from antiphon.telemetry import Log
 
 __all__ = ["StoreSealing", "administration_of", "codec_of", "key_service", "open_store", "seal_store"]
+
+# The keys of a store in memory live as long as the store does: several gateways may share one.
+_KEYS_IN_MEMORY: Final[WeakKeyDictionary[InMemorySessionStore, KeyService]] = WeakKeyDictionary()
 
 
 def open_store(url: str) -> SessionStore:
@@ -69,7 +73,7 @@ def _service_beside(store: SessionStore) -> KeyService:
     if isinstance(store, SQLiteSessionStore):
         return open_service(None, store.path)
     if isinstance(store, InMemorySessionStore):
-        return EphemeralKeys()
+        return _KEYS_IN_MEMORY.setdefault(store, EphemeralKeys())
     # A key that dies with the process would make what a store of somebody else's keeps unreadable.
     raise ValueError("say what this store is sealed with: sealing=KeyFile(path), another key service, or 'none'")
 

@@ -30,13 +30,13 @@ async def _check(command: Command, terminal: Terminal) -> int:
         problems = await checked.check()
     finally:
         await checked.close()
-    return _verdict(terminal, problems, f"{_path(command)} is {terminal.styled('sound', 'green')}")
+    return _verdict(terminal, problems, f"{named_url(command)} is {terminal.styled('sound', 'green')}")
 
 
 async def _verify(command: Command, terminal: Terminal) -> int:
     async with administered(command) as opened:
         problems = await opened.sealing.verify()
-    sound = f"everything in {_path(command)} {terminal.styled('can be opened', 'green')}"
+    sound = f"everything in {named_url(command)} {terminal.styled('can be opened', 'green')}"
     return _verdict(terminal, problems, sound)
 
 
@@ -64,14 +64,14 @@ async def _seal(command: Command, terminal: Terminal) -> int:
     await sealed.open()
     try:
         if not await sealed.has_plain_payloads():
-            terminal.line(f"nothing in {_path(command)} is in the clear")
+            terminal.line(f"nothing in {named_url(command)} is in the clear")
             return 0
         notice = await seal_store(sealed, service, progress=errors.line)
     finally:
         await sealed.close()
     if notice is not None:
         errors.notice(notice)
-    terminal.line(f"{_path(command)} is {terminal.styled('sealed', 'green')}")
+    terminal.line(f"{named_url(command)} is {terminal.styled('sealed', 'green')}")
     return 0
 
 
@@ -116,10 +116,6 @@ def _verdict(terminal: Terminal, problems: Sequence[str], sound: str) -> int:
 
 def _absolute(path: str) -> Path:
     return Path(path).expanduser().absolute()
-
-
-def _path(command: Command) -> str:
-    return named_url(command).removeprefix("sqlite:///")
 
 
 _ACTIONS: Mapping[str, Callable[[Command, Terminal], Coroutine[None, None, int]]] = {

@@ -28,6 +28,7 @@ __all__ = [
     "Malformed",
     "Receive",
     "check_depth",
+    "check_members",
     "malformed_body",
     "malformed_request",
     "parse_json",
@@ -187,9 +188,7 @@ def _too_large(limits: BodyLimits) -> PayloadTooLarge:
 
 
 def _parse(body: bytes, limits: BodyLimits, malformed: Malformed) -> JsonObject:
-    # A shorter body is parsed within milliseconds, whatever is in it; it is counted afterwards.
-    if len(body) > _PARSE_IN_THREAD_BYTES and has_more_members(body, limits.max_json_members):
-        raise _too_many(limits)
+    check_members(body, limits)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -201,6 +200,18 @@ def _parse(body: bytes, limits: BodyLimits, malformed: Malformed) -> JsonObject:
         )
     check_depth(value, limits)
     return value
+
+
+def check_members(text: bytes, limits: BodyLimits) -> None:
+    """
+    See whether a JSON text is too much for the parser, before it is asked.
+
+    Raises:
+        InvalidRequest: It has more than ``max_json_members``.
+    """
+    # A shorter text is parsed within milliseconds, whatever is in it; it is counted afterwards.
+    if len(text) > _PARSE_IN_THREAD_BYTES and has_more_members(text, limits.max_json_members):
+        raise _too_many(limits)
 
 
 def check_depth(value: JsonObject, limits: BodyLimits) -> None:

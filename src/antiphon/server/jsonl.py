@@ -14,7 +14,7 @@ import orjson
 from antiphon.hub.errors import InvalidRequest, UnsupportedMediaType
 from antiphon.hub.items import JsonObject
 from antiphon.hub.library import ItemLine
-from antiphon.server.body import BodyLimits, check_depth
+from antiphon.server.body import BodyLimits, check_depth, check_members
 
 __all__ = ["MEDIA_TYPE", "check_media_type", "parse_lines", "written_lines"]
 
@@ -43,8 +43,13 @@ async def parse_lines(body: bytes, limits: BodyLimits) -> Sequence[ItemLine]:
     The objects of a body, each with the number of its line; blank lines are passed over.
 
     Raises:
-        InvalidRequest: Names the first line that is not a JSON object, or is nested deeper than ``max_json_depth``.
+        InvalidRequest: More lines than ``max_json_members``; or names the first line that is not a JSON object,
+            is nested deeper than ``max_json_depth`` or has more than ``max_json_members``.
     """
+    if body.count(b"\n") > limits.max_json_members:
+        raise InvalidRequest(
+            f"The body has more lines than max_json_members ({limits.max_json_members}).", code="request_too_complex"
+        )
     return await asyncio.to_thread(lambda: [_parse(number, line, limits) for number, line in _numbered(body)])
 
 
@@ -59,7 +64,10 @@ def _numbered(body: bytes) -> Iterable[tuple[int, bytes]]:
 
 def _parse(number: int, line: bytes, limits: BodyLimits) -> tuple[int, JsonObject]:
     try:
+        check_members(line, limits)
         value = orjson.loads(line)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"Line {number}: {error.message}", code=error.code) from None
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"Line {number}: not valid JSON: {error}.", code="invalid_json") from error
     if not isinstance(value, dict):

@@ -20,11 +20,13 @@ from antiphon.hub.errors import (
     AuthenticationRequired,
     Forbidden,
     GatewayError,
+    HeadersTooLarge,
     IdempotencyConflict,
     IdempotencyKeyReused,
     InsufficientScope,
     InvalidRequest,
     PayloadTooLarge,
+    RequestTimeout,
     StoreCorrupt,
     StoreUnavailable,
     TooManyRequests,
@@ -72,7 +74,7 @@ _CHAPTERS = {
     "Service": "The gateway itself.",
 }
 _OF_KEYS = (IdempotencyConflict, IdempotencyKeyReused)
-_OF_EVERYBODY = (InvalidRequest, Forbidden, GatewayError)
+_OF_EVERYBODY = (InvalidRequest, Forbidden, RequestTimeout, HeadersTooLarge, GatewayError)
 _OF_CREDENTIALS = (AuthenticationRequired, InsufficientScope, TooManyRequests)
 _OF_BODIES = (PayloadTooLarge, UnsupportedMediaType)
 _OF_STATE = (StoreUnavailable, StoreCorrupt)

@@ -59,6 +59,7 @@ class InMemoryDirectory:
         state = self._states[tenant]
         state.record = msgspec.structs.replace(record, state="erasing")
         before = inventory_of(state)
+        state.drop_keys()
         steps = list(self._steps_of(tenant, state))
         for step in steps[:limit]:
             step()
@@ -76,10 +77,9 @@ class InMemoryDirectory:
         return msgspec.structs.replace(record, stored_bytes=stored_bytes_of(self._states[record.id]))
 
     def _steps_of(self, tenant: TenantId, state: State) -> Iterator[Step]:
-        """What has to be done to erase a tenant, in order, one thing each: a response goes with its items."""
+        """What has to be done after its keys went, in order, one thing each: a response goes with its items."""
         work = state.work
         api_keys = [key_id for key_id, key in self._api_keys.items() if key.tenant == tenant]
-        yield state.drop_keys
         yield from (partial(self._api_keys.pop, key_id) for key_id in api_keys)
         yield from (partial(work.keys.pop, key) for key in work.keys)
         yield from (partial(work.pending.pop, response_id) for response_id in work.pending)

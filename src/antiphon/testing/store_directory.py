@@ -154,6 +154,8 @@ async def stored_bytes_follow_everything(s: StoreFixture) -> None:
     made = await fill(s, s.acme)
     await fill(s, s.globex)
     assert await _is_exact(s, "filling") > before
+    await s.commit("a", None, [item("a", 0), item("a", 1, payload=b"")])
+    await _is_exact(s, "another turn")
     await s.acme.update_conversation(made.conversation, b"\x01a longer payload than there was")
     await _is_exact(s, "an update")
     await s.acme.append_items(made.conversation, [item("by hand"), item("more")])

@@ -99,6 +99,15 @@ async def batches_are_small(s: StoreFixture) -> None:
 
 
 @checks
+async def smallest_batches_come_to_an_end(s: StoreFixture) -> None:
+    """A tenant is gone after a while, however little is erased at a time."""
+    await _fill_both(s)
+    receipts = await _erase(s, limit=1)
+    assert len(receipts) > 5
+    assert await contents(s.acme) == {}
+
+
+@checks
 async def keys_of_an_erased_tenant_go_first(s: StoreFixture) -> None:
     """From the first batch on a tenant's content cannot be opened."""
     await s.acme.add_key(key())

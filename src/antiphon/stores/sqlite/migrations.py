@@ -143,6 +143,13 @@ UPDATE tenants SET stored_bytes = coalesce(length(secret), 0)
     + (SELECT coalesce(sum(length(payload)), 0) FROM stream_events t WHERE t.tenant = tenants.tenant)
     + (SELECT coalesce(sum(length(answer)), 0) FROM idempotency t WHERE t.tenant = tenants.tenant)
     + (SELECT coalesce(sum(length(payload)), 0) FROM deliveries t WHERE t.tenant = tenants.tenant);
+CREATE INDEX items_plain ON items (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX responses_plain ON responses (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX traces_plain ON responses (tenant) WHERE substr(trace, 1, 1) = x'00';
+CREATE INDEX conversations_plain ON conversations (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX prompts_plain ON prompts (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX answers_plain ON idempotency (tenant) WHERE substr(answer, 1, 1) = x'00';
+CREATE INDEX deliveries_plain ON deliveries (tenant) WHERE substr(payload, 1, 1) = x'00';
 CREATE TABLE tenant_keys (
     tenant TEXT NOT NULL,
     version INTEGER NOT NULL,
@@ -258,6 +265,10 @@ END;
 CREATE TRIGGER secret_changed AFTER UPDATE OF secret ON tenants BEGIN
     UPDATE tenants SET stored_bytes = stored_bytes + coalesce(length(new.secret), 0) - coalesce(length(old.secret), 0)
     WHERE tenant = new.tenant;
+END;
+CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
+WHEN new.idx <> 1 + coalesce((SELECT max(idx) FROM audit WHERE tenant = new.tenant), 0) BEGIN
+    SELECT raise(ABORT, 'an entry of the audit trail is added behind the last one');
 END;
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN
     SELECT raise(ABORT, 'an entry of the audit trail is never changed');

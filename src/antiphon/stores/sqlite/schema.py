@@ -308,6 +308,15 @@ CREATE UNIQUE INDEX deliveries_key ON deliveries (tenant, id);
 CREATE INDEX deliveries_by_response ON deliveries (tenant, response_id);
 CREATE INDEX deliveries_by_age ON deliveries (tenant, created_at, id);
 CREATE INDEX deliveries_by_time ON deliveries (next_at, created_at) WHERE next_at IS NOT NULL;
+
+-- Whether anything is plain is asked at every start. In a store that is sealed these have no entry.
+CREATE INDEX items_plain ON items (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX responses_plain ON responses (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX traces_plain ON responses (tenant) WHERE substr(trace, 1, 1) = x'00';
+CREATE INDEX conversations_plain ON conversations (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX prompts_plain ON prompts (tenant) WHERE substr(payload, 1, 1) = x'00';
+CREATE INDEX answers_plain ON idempotency (tenant) WHERE substr(answer, 1, 1) = x'00';
+CREATE INDEX deliveries_plain ON deliveries (tenant) WHERE substr(payload, 1, 1) = x'00';
 """
 
 # The columns of payloads. The length of each is in its tenant's ``stored_bytes``.

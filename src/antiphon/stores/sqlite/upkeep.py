@@ -8,6 +8,7 @@ tables, which those of the daily work never do.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,10 @@ _ANY_PLAIN: Final = " UNION ALL ".join(
     for table, column in PAYLOADS
 )
 
+# The store's own checkpoints take milliseconds.
+_CHECKPOINT_TRIES: Final = 5
+_CHECKPOINT_PAUSE_S: Final = 0.05
+
 # Pages that are copied at once: 4 MiB. The interpreter is free between, and while they are.
 _STEP_PAGES: Final = 1024
 
@@ -48,7 +53,7 @@ def root_keys_in_use(connection: apsw.Connection) -> tuple[RootKeyUse, ...]:
 
 
 def has_plain_payloads(connection: apsw.Connection) -> bool:
-    """See :meth:`antiphon.sessions.vault.Vault.has_plain_payloads`. Reads all tables if there is none."""
+    """See :meth:`antiphon.sessions.vault.Vault.has_plain_payloads`. Costs nothing: indexes know."""
     return bool(rows_of(connection, _ANY_PLAIN + " LIMIT 1"))
 
 
@@ -63,16 +68,30 @@ def compact(connection: apsw.Connection, *, progress: Callable[[str], None] | No
     connection.pragma("temp_store", "file")
     try:
         tell("moving what is in the log into the file")
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _empty_log(connection)
         tell("rewriting the file")
         connection.execute("VACUUM")
         tell("emptying the log")
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _empty_log(connection)
     except (apsw.BusyError, apsw.LockedError) as error:
         raise StoreUnavailable(
             "Somebody else is using the store's file, so what was erased may still be in it. Nothing is lost; "
             "stop the other process and try again."
         ) from error
+
+
+def _empty_log(connection: apsw.Connection) -> None:
+    """
+    Move all of the log into the file and cut it off.
+
+    SQLite waits for those who read or write, but not for another checkpoint: that one is waited for here.
+    """
+    for _ in range(_CHECKPOINT_TRIES):
+        with suppress(apsw.BusyError):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            return
+        time.sleep(_CHECKPOINT_PAUSE_S)
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def back_up(connection: apsw.Connection, path: str) -> None:
