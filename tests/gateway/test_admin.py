@@ -17,6 +17,8 @@ from tests.gateway.conftest import Client, serving
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
 from antiphon import Gateway, upstream
+from antiphon.crypto.codec import SealingCodec
+from antiphon.crypto.verification import verify
 from antiphon.engine.administration import COMMAND_LINE
 from antiphon.engine.administration_requests import NewApiKey
 from antiphon.hub.api_key import parse
@@ -150,6 +152,26 @@ async def test_the_life_of_a_tenant(admin: Admin) -> None:
     assert (await admin.call("GET", "/admin/v1/tenants/acme"))[0] == 404
     assert (await admin.done("GET", "/tenants"))["data"] == []
     await until(lambda: answered(admin, key, 401))
+
+
+async def test_a_name_that_is_used_again(admin: Admin) -> None:
+    """A tenant of an erased one's name is a new one: its turns can be read again, and nothing of the old one can."""
+    await admin.done("POST", "/tenants", {"id": "acme"})
+    key = (await admin.done("POST", "/tenants/acme/keys"))["key"]
+    _, old = await admin.turn(key)
+    await admin.done("DELETE", "/tenants/acme")
+
+    await admin.done("POST", "/tenants", {"id": "acme"})
+    key = (await admin.done("POST", "/tenants/acme/keys"))["key"]
+    _, new = await admin.turn(key, "and?")
+
+    credential = {"authorization": f"Bearer {key}"}
+    gateway = admin.gateway.gateway
+    assert isinstance(gateway.codec, SealingCodec)
+    assert gateway.store is not None
+    assert await verify(gateway.store, gateway.codec) == []
+    assert (await admin.gateway.call("GET", f"/v1/responses/{new['id']}", **credential))[0] == 200
+    assert (await admin.gateway.call("GET", f"/v1/responses/{old['id']}", **credential))[0] == 404
 
 
 async def answered(admin: Admin, key: str, status: int) -> bool:

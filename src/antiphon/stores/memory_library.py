@@ -87,9 +87,9 @@ class TenantLibrary(TenantWork):
         source = self._conversation(conversation_id)
         base = self._end_of(source)
         check_fork(fork, self._state.logs[source.log].family)
-        self._check_seal(fork.family, fork.seal)
         if fork.id in self._state.conversations:
             raise id_in_use("conversation", fork.id)
+        self._check_seal(fork.family, fork.seal)
         if at is not None:
             base = Head(log=base.log, position=self._first_place(source, at), epoch=base.epoch)
         self._admit()

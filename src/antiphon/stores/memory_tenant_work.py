@@ -23,11 +23,11 @@ class TenantWork(TenantSealing):
     # Pending turns.
 
     async def open_turn(self, turn: NewPending, *, holder: str, ttl_s: float) -> Claim:
+        self._admit()
+        self._check_seal(turn.family, turn.seal)
         if turn.response_id in self._state.responses or turn.response_id in self._state.work.pending:
             raise id_in_use("response", turn.response_id)
         key = None if turn.key is None else self._held_key(turn.key)
-        self._admit()
-        self._check_seal(turn.family, turn.seal)
         if key is not None:
             key.response_id, key.holder = turn.response_id, None
         row = PendingRow(

@@ -81,7 +81,7 @@ class TenantSealing(TenantAccess):
         Refuse what was sealed under a key that is not its family's.
 
         Raises:
-            StoreConflict: The family is kept with another seal.
+            SealChanged: The family is kept with another seal.
         """
         known = self._state.families.get(family)
         if known is not None and seal and seal != known:

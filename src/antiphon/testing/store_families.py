@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from antiphon.hub.errors import StoreConflict
+from antiphon.hub.errors import SealChanged
 from antiphon.hub.ids import Family
 from antiphon.sessions.records import Committed, NewTurn
 from antiphon.testing.store_fixture import (
@@ -79,13 +79,13 @@ async def another_seal_is_refused(s: StoreFixture) -> None:
     a = await s.commit("a", family=ONE, seal=b"one")
     await s.create("c", family=ONE, seal=b"one")
     other: dict[str, Any] = {"family": ONE, "seal": b"other"}
-    await raises(StoreConflict, s.commit("b", **other))
-    await raises(StoreConflict, s.commit("b", a.head, **other))
-    await raises(StoreConflict, s.commit("b", a.head, [], **other))
-    await raises(StoreConflict, begin(s, "b", **other))
-    await raises(StoreConflict, s.create("d", [item("d")], **other))
-    await raises(StoreConflict, s.fork("c", "d", **other))
-    await raises(StoreConflict, s.converse("c", "b", **other))
+    await raises(SealChanged, s.commit("b", **other))
+    await raises(SealChanged, s.commit("b", a.head, **other))
+    await raises(SealChanged, s.commit("b", a.head, [], **other))
+    await raises(SealChanged, begin(s, "b", **other))
+    await raises(SealChanged, s.create("d", [item("d")], **other))
+    await raises(SealChanged, s.fork("c", "d", **other))
+    await raises(SealChanged, s.converse("c", "b", **other))
     assert await s.acme.get_by_response_id(response_id("b")) is None
     assert await s.acme.read_pending(response_id("b")) is None
     assert await s.acme.read_conversation(conversation_id("d")) is None
@@ -103,7 +103,7 @@ async def one_of_many_founds_the_family(s: StoreFixture) -> None:
     async def outcome(turn: NewTurn) -> bool:
         try:
             await s.acme.commit(turn)
-        except StoreConflict:
+        except SealChanged:
             return False
         return True
 
