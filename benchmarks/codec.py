@@ -10,11 +10,14 @@ for the client. An item's way: sealed for the store, opened again, and translate
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
+from antiphon.crypto.codec import SealingCodec
+from antiphon.crypto.services.ephemeral import EphemeralKeys
 from antiphon.formats.responses.stream import ResponsesStreamEncoder
 from antiphon.hub.events import Event, OtherEvent, ReplyEnd, ResponseCreated, ResponseInProgress
 from antiphon.hub.ids import Family, IdFactory, ItemId, TenantId
@@ -23,9 +26,8 @@ from antiphon.hub.turn import ModelCall, TurnRequest
 from antiphon.hub.upstream import ReplyEvent
 from antiphon.providers.openai_chat import OpenAIChat
 from antiphon.providers.openai_chat.decode import ChatReplyDecoder
-from antiphon.sessions.codec import PlainCodec
-from antiphon.sessions.payloads import Payloads
-from antiphon.sessions.records import StoredItem
+from antiphon.sessions.codec import Keys, Place
+from antiphon.stores.memory import InMemorySessionStore
 from antiphon.streams.accumulator import Accumulator
 from antiphon.streams.order import OrderCheck
 from antiphon.streams.sse import SseParser
@@ -72,13 +74,10 @@ def _tokens(rounds: int, step: int) -> Iterator[tuple[str, float]]:
 
 def _items(rounds: int) -> Iterator[tuple[str, float]]:
     """What is done with an item of about 1 KB, per item."""
-    payloads = Payloads(PlainCodec(), TENANT)
+    keys = asyncio.run(_keys())
     ids = _ids()
     items = [_message(ids, number) for number in range(ITEMS)]
-    stored = [
-        StoredItem(log=ids.log(), position=number, id=item.id, type=item.type, payload=payloads.new_item(item).payload)
-        for number, item in enumerate(items)
-    ]
+    sealed = [keys.encode([item.body], _place(item)) for item in items]
     call = ModelCall(
         model=MODEL,
         account="bench",
@@ -88,9 +87,24 @@ def _items(rounds: int) -> Iterator[tuple[str, float]]:
         stream=False,
     )
     provider = OpenAIChat()
-    yield "item: encode for the store", _cpu_us(lambda: _each(payloads.new_item, items), rounds) / ITEMS
-    yield "item: decode from the store", _cpu_us(lambda: _each(payloads.item, stored), rounds) / ITEMS
+    yield "item: seal for the store", _cpu_us(lambda: [keys.encode([i.body], _place(i)) for i in items], rounds) / ITEMS
+    opened = list(zip(items, sealed, strict=True))
+    yield "item: open from the store", _cpu_us(lambda: [keys.decode(p, _place(i)) for i, p in opened], rounds) / ITEMS
     yield "item: translate for the upstream", _cpu_us(lambda: provider.encode(call), rounds) / ITEMS
+
+
+async def _keys() -> Keys:
+    """The keys of one family of a tenant, as a turn has them at hand."""
+    store = InMemorySessionStore()
+    await store.open()
+    codec = SealingCodec(store, EphemeralKeys(), time.time)
+    await codec.open()
+    await codec.found(TENANT, FAMILY)
+    return await codec.keys(TENANT, (FAMILY,))
+
+
+def _place(item: Item) -> Place:
+    return Place(TENANT, FAMILY, "items", item.id)
 
 
 def _decoded(blocks: list[bytes]) -> list[list[ReplyEvent]]:

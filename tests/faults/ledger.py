@@ -20,7 +20,6 @@ class Asked(msgspec.Struct, tag=True, frozen=True):
         parent: The name of what it continues: a turn, or a conversation.
         conversation: The id of the conversation that it is made in.
         key: Its idempotency key.
-        follows: Its stream is read.
     """
 
     tenant: str
@@ -101,7 +100,8 @@ class Told:
 
     Attributes:
         asked: By the turn's name.
-        answered: The response that was told, by the turn's name.
+        answered: The response that was told last, by the turn's name.
+        answers: All answers; a turn with a key may have got several.
         said: The events that have arrived, by the turn's name.
         made: By the conversation's name.
         erased: The names of what was erased; *erasing* those of what may have been.
@@ -111,6 +111,7 @@ class Told:
     def __init__(self, facts: list[Fact]) -> None:
         self.asked = {fact.turn: fact for fact in facts if isinstance(fact, Asked)}
         self.answered = {fact.turn: fact.response for fact in facts if isinstance(fact, Answered)}
+        self.answers = [fact for fact in facts if isinstance(fact, Answered)]
         self.said: dict[str, list[Said]] = {}
         self.made = {fact.name: fact for fact in facts if isinstance(fact, Made)}
         self.erased: set[str] = set()

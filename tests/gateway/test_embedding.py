@@ -29,7 +29,6 @@ from antiphon.hub.events import ResponseFailed
 from antiphon.hub.format import ConversationDraft, PageRequest
 from antiphon.hub.principal import LOCAL
 from antiphon.providers.openai_chat import provider
-from antiphon.sessions.cache import HistoryCache
 from antiphon.sessions.store import SessionStore
 from antiphon.telemetry import Log
 from antiphon.testing.store_fixture import FixedClock
@@ -344,8 +343,7 @@ async def test_full_disk_refuses_turns_until_there_is_room(path: Path) -> None:
     gateway, _ = embed(store, *[says("one") for _ in range(3)])
     async with gateway:
         first = await gateway.respond(turn())
-        connection = store._write_connection
-        assert connection is not None
+        connection = store._open_connections().writer._connection
         connection.pragma("max_page_count", connection.pragma("page_count"))
         with pytest.raises(StoreUnavailable, match="full"):
             await gateway.respond(turn("x" * 100_000, previous_response_id=first["id"]))
@@ -401,8 +399,7 @@ async def test_cut_off_call_that_the_client_answers_itself_is_replayed(cached: b
         first = await gateway.respond(turn([{"role": "user", "content": "hi"}, call, output]))
         if not cached:
             assert gateway._sessions is not None
-            gateway._sessions._cache = HistoryCache()
-            gateway._sessions._tenants.clear()
+            gateway._sessions.forget(LOCAL.tenant)
         await gateway.respond(turn(previous_response_id=first["id"]))
     assert asked(answers) == ["hi", None, "1", "one", "hi"]
 

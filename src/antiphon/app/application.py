@@ -12,6 +12,7 @@ from antiphon.app.upstreams import upstream
 from antiphon.crypto.codec import SealingCodec
 from antiphon.engine.administration import SYSTEM
 from antiphon.engine.plan import BackgroundPolicy
+from antiphon.engine.remote import RemoteContents
 from antiphon.engine.routing import Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.upstreams import Upstream
@@ -26,6 +27,7 @@ from antiphon.server.limits import head_limits
 from antiphon.server.sse import StreamLimits
 from antiphon.settings import (
     Access,
+    ResponsesSettings,
     Settings,
     UpstreamSettings,
     WebhookSettings,
@@ -35,6 +37,8 @@ from antiphon.settings import (
     webhook_key,
 )
 from antiphon.telemetry import Log
+from antiphon.transport.fetching import GuardedFetcher
+from antiphon.transport.guard import GuardRules
 from antiphon.transport.post import HttpPost
 from antiphon.version import VERSION
 
@@ -135,6 +139,7 @@ def build_application(settings: Settings) -> Application:
             max_response_bytes=responses.max_response_bytes,
             cancel_on_disconnect=responses.on_disconnect == "cancel",
             lease_ttl_s=settings.background.lease_ttl_s,
+            remote=_remote(responses),
         ),
         background=BackgroundPolicy(
             max_running=settings.background.max_running,
@@ -193,7 +198,18 @@ def _webhooks(sections: Sequence[WebhookSettings]) -> WebhookPolicy | None:
         Receiver(url=section.url, secret=webhook_key(section.secret.reveal()), events=frozenset(section.events))
         for section in sections
     )
-    return WebhookPolicy(receivers=receivers, post=HttpPost(user_agent=f"antiphon/{VERSION}"))
+    said = {section.url: section.allow_private for section in sections if section.allow_private is not None}
+    return WebhookPolicy(receivers=receivers, post=HttpPost(user_agent=f"antiphon/{VERSION}", allow_private=said))
+
+
+def _remote(section: ResponsesSettings) -> RemoteContents | None:
+    if section.remote_content == "pass":
+        return None
+    fetch = None
+    if section.remote_content == "fetch":
+        schemes = frozenset({"https", "http"} if section.remote_http else {"https"})
+        fetch = GuardedFetcher(GuardRules(schemes=schemes), user_agent=f"antiphon/{VERSION}")
+    return RemoteContents(fetch, max_count=section.max_remote_items, max_bytes=section.max_remote_bytes)
 
 
 def _upstream(section: UpstreamSettings) -> Upstream:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import time
 
 from antiphon.app.gateway import Gateway
-from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.principal import TENANT_SCOPES, Scope
-from antiphon.hub.upstream import UpstreamRequest
 from antiphon.server.auth import Tokens
 from antiphon.settings import (
     JwtSettings,
 )
-from antiphon.transport.http import HttpTransport
+from antiphon.transport.fetching import fetch_document
 
 __all__ = ["tokens_of"]
-
-_LARGEST_KEY_SET_BYTES = 1024 * 1024
 
 
 def tokens_of(section: JwtSettings, gateway: Gateway) -> Tokens:
@@ -44,7 +40,7 @@ def tokens_of(section: JwtSettings, gateway: Gateway) -> Tokens:
         scopes=frozenset(_scope(name) for name in section.scopes),
     )
     keys = (
-        KeySet(section.jwks_url, _fetch, clock=time.monotonic, log=gateway.log)
+        KeySet(section.jwks_url, fetch_document, clock=time.monotonic, log=gateway.log)
         if section.jwks_url is not None
         else KeySet(section.jwks_file or "", read_file, clock=time.monotonic, log=gateway.log)
     )
@@ -58,19 +54,3 @@ def _scope(name: str) -> Scope:
     raise ValueError(
         f"auth.jwt.scopes: there is no scope '{name}' for tokens; known: {', '.join(sorted(TENANT_SCOPES))}"
     )
-
-
-async def _fetch(url: str) -> bytes:
-    """What is at a URL of the settings. No redirect is followed."""
-    base_url, _, path = url.rpartition("/")
-    transport = HttpTransport("identity provider", base_url)
-    try:
-        reply = await transport.send(UpstreamRequest(method="GET", path=f"/{path}"))
-        try:
-            if reply.status != 200:
-                raise UpstreamBroken(f"The identity provider answered {reply.status}.")
-            return await reply.read_all(_LARGEST_KEY_SET_BYTES)
-        finally:
-            await reply.close()
-    finally:
-        await transport.close()

@@ -54,6 +54,7 @@ def upstream(
         base_url=base_url,
         models=models,
         context_window=context_window,
+        credential=credential,
         clock=time.monotonic,
     )
 

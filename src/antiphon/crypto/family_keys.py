@@ -1,8 +1,9 @@
 """
 The keys of families, derived: for as long as the store was asked lately enough whether a family still exists.
 
-A family that was founded here and is not stored yet lives here alone, so that everything that is sealed for it until
-then is sealed with the same salt.
+A family that was founded here and is not stored yet lives here alone, so that everything that is sealed for it
+meanwhile is sealed with the same salt. It has :attr:`Lifetimes.held_s` to get into the store: one that is not there by
+then was erased, or never will be.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from antiphon.crypto.envelope import (
 )
 from antiphon.crypto.key_rings import KeyRing
 from antiphon.crypto.lifetimes import Lifetimes
-from antiphon.crypto.nonces import random_key
+from antiphon.crypto.nonces import next_salt
 from antiphon.crypto.sealed_keys import FamilyKeys, SealedKeys
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, TenantId
@@ -37,20 +38,19 @@ class _Held:
 
     Attributes:
         keys, alone: Its keys, and these alone as what seals and opens.
-        is_stored: The store has it, or had; else it was founded here and is not stored yet.
-        fresh_until, kept_until: On the monotonic clock: to be used without asking the store, to be kept at all.
+        fresh_until: To be used so long without asking the store, on the monotonic clock.
+        unstored_until: The store need not have it before that: it was founded here.
     """
 
-    __slots__ = ("alone", "fresh_until", "is_stored", "kept_until", "keys", "ring", "seal")
+    __slots__ = ("alone", "fresh_until", "keys", "ring", "seal", "unstored_until")
 
-    def __init__(self, ring: KeyRing, seal: bytes, keys: FamilyKeys, *, is_stored: bool) -> None:
+    def __init__(self, ring: KeyRing, seal: bytes, keys: FamilyKeys, *, unstored_until: float = 0.0) -> None:
         self.ring = ring
         self.seal = seal
         self.keys = keys
         self.alone = SealedKeys(ring.tenant, ring.heads, keys)
-        self.is_stored = is_stored
         self.fresh_until = 0.0
-        self.kept_until = 0.0
+        self.unstored_until = unstored_until
 
 
 class FamilyCache:
@@ -93,7 +93,8 @@ class FamilyCache:
         """See :meth:`Codec.found`."""
         held = self._held.get((ring.tenant, family))
         if held is None or self.alone(ring, family, now) is None:
-            stored = {} if is_new else await self._store.for_tenant(ring.tenant).read_families((family,))
+            vault = self._store.for_tenant(ring.tenant)
+            stored = {} if is_new and held is None else await vault.read_families((family,))
             if family in stored:
                 held = self._take(ring, family, stored[family], now)
             else:
@@ -128,31 +129,33 @@ class FamilyCache:
                 f"Family '{family}' is not sealed. Seal what is stored in plain, or set sealing.key to 'none'."
             )
         try:
-            held = _Held(ring, seal, _family_keys(ring, family, parse_seal(seal)), is_stored=True)
+            held = _Held(ring, seal, _family_keys(ring, family, parse_seal(seal)))
         except InvalidEnvelope as fault:
             raise StoreCorrupt(f"The key of family '{family}' cannot be derived: {fault}.") from None
         return self._keep(held, now)
 
     def _still_unstored(self, ring: KeyRing, family: Family, now: float) -> _Held:
         held = self._held.get((ring.tenant, family))
-        if held is None or held.is_stored:
+        if held is None or now >= held.unstored_until:
             self._held.pop((ring.tenant, family), None)
             raise StoreCorrupt(f"The key of family '{family}' is gone: what was sealed with it was erased.")
         return self._found_here(ring, family, now)
 
     def _found_here(self, ring: KeyRing, family: Family, now: float) -> _Held:
         held = self._held.get((ring.tenant, family))
-        salt = random_key() if held is None or held.is_stored else parse_seal(held.seal).salt
+        if held is None or now >= held.unstored_until:
+            salt, unstored_until = next_salt(), now + self._lifetimes.held_s
+        else:
+            salt, unstored_until = parse_seal(held.seal).salt, held.unstored_until
         key, commitment = derive_family(ring.keys[ring.active], salt)
         cipher = PayloadCipher(ring.active, key)
         keys = FamilyKeys(family, {cipher.header: cipher}, cipher.header, place_tail(family))
         seal = FamilySeal(salt, {ring.active: commitment}).encode()
-        return self._keep(_Held(ring, seal, keys, is_stored=False), now)
+        return self._keep(_Held(ring, seal, keys, unstored_until=unstored_until), now)
 
     def _keep(self, held: _Held, now: float) -> _Held:
         key = held.ring.tenant, held.keys.family
         held.fresh_until = now + self._lifetimes.look_again_s
-        held.kept_until = held.fresh_until + self._lifetimes.held_s
         self._held[key] = held
         self._held.move_to_end(key)
         if len(self._held) > self._lifetimes.families:
@@ -163,7 +166,7 @@ class FamilyCache:
     def _drop_unused(self, now: float) -> None:
         """What nobody has used for long goes from memory, one for each that comes: so nobody waits for it."""
         key, held = next(iter(self._held.items()))
-        if now >= held.kept_until:
+        if now >= max(held.fresh_until, held.unstored_until):
             del self._held[key]
 
 

@@ -1,5 +1,5 @@
 """
-Random nonces: the operating system's randomness, fetched in blocks, since a turn needs half a dozen of them.
+Random nonces and salts: the operating system's randomness, fetched in blocks, since a turn needs half a dozen of them.
 
 A nonce is handed out once. A process that was forked begins with a block of its own. If the operating system has no
 randomness to give, or gives the same again, nothing is sealed: there is no other source.
@@ -13,22 +13,25 @@ from collections.abc import Callable
 from antiphon.crypto.envelope import NONCE_BYTES
 from antiphon.hub.errors import KeysUnavailable
 
-__all__ = ["NoncePool", "next_nonce", "random_key"]
+__all__ = ["NoncePool", "next_nonce", "next_salt", "random_key"]
 
 _BLOCK_NONCES = 256
 _KEY_BYTES = 32
+_SALT_BYTES = 32
 
 
 class NoncePool:
     """
-    Hands out 12 random bytes at a time, to any thread.
+    Hands out a few random bytes at a time, to any thread.
 
     Args:
         random_bytes: The source; a test passes one that fails.
+        size: How many bytes at a time.
     """
 
-    def __init__(self, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, random_bytes: Callable[[int], bytes] = os.urandom, *, size: int = NONCE_BYTES) -> None:
         self._random_bytes = random_bytes
+        self._size = size
         self._nonces: list[bytes] = []
         self._last = b""
 
@@ -49,8 +52,8 @@ class NoncePool:
         self._nonces.clear()
 
     def _refill(self) -> bytes:
-        block = _random(self._random_bytes, NONCE_BYTES * _BLOCK_NONCES)
-        nonces = [block[start : start + NONCE_BYTES] for start in range(0, len(block), NONCE_BYTES)]
+        block = _random(self._random_bytes, self._size * _BLOCK_NONCES)
+        nonces = [block[start : start + self._size] for start in range(0, len(block), self._size)]
         if block == self._last or len(set(nonces)) != _BLOCK_NONCES:
             raise KeysUnavailable("The operating system's random numbers repeat. Nothing is sealed with such.")
         self._last = block
@@ -80,4 +83,6 @@ def _random(random_bytes: Callable[[int], bytes], size: int) -> bytes:
 
 
 next_nonce = NoncePool()
+next_salt = NoncePool(size=_SALT_BYTES)  # of a family; no secret, but never the same twice
 os.register_at_fork(after_in_child=next_nonce.clear)
+os.register_at_fork(after_in_child=next_salt.clear)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -26,7 +27,9 @@ from antiphon.hub.upstream import UpstreamReply, UpstreamRequest
 
 __all__ = ["Answer", "Question", "Retries", "ask"]
 
-_ERROR_BODY_LIMIT_BYTES = 1024 * 1024
+# An error's body may be long, or never end: what it says is said at its beginning, and its status is known without it.
+_ERROR_BODY_BYTES = 256 * 1024
+_ERROR_BODY_S = 5.0
 
 # Faults that may pass by themselves, and that came before anything was generated for us.
 _MAY_PASS = (UpstreamUnreachable, UpstreamUnavailable, UpstreamRateLimited)
@@ -109,10 +112,23 @@ async def _send(question: Question) -> Answer:
     try:
         if reply.status < 300:
             return Answer(target=question.target, call=question.call, request=question.request, reply=reply)
-        body = await reply.read_all(_ERROR_BODY_LIMIT_BYTES)
+        body = await _error_body(reply)
         error = upstream.provider.error(reply.status, reply.headers, body, upstream=upstream.name)
     except BaseException:
         await reply.close()
         raise
     await reply.close()
+    upstream.conceal(error)
     raise error
+
+
+async def _error_body(reply: UpstreamReply) -> bytes:
+    """As much of an error's body as comes soon and is worth reading; less if it breaks off, which changes no error."""
+    blocks: list[bytes] = []
+    size_bytes = 0
+    with suppress(UpstreamError, TimeoutError):
+        async with asyncio.timeout(_ERROR_BODY_S):
+            while size_bytes < _ERROR_BODY_BYTES and (block := await reply.read_block()):
+                blocks.append(block)
+                size_bytes += len(block)
+    return b"".join(blocks)

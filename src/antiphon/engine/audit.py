@@ -1,9 +1,10 @@
 """
 The audit trail: who did what to which id, when, and how it went. No content.
 
-A change is written down before it is made: its entry goes to the store first and the change right behind it, in the
-same group of the store's writer, and nobody is told of the change before both are durable. So there is no change
-without its entry. An entry whose change then failed is followed by another one with the error's code.
+A turn is written down in the transaction that stores it. Any other change is written down before it is made: its entry
+goes to the store first and the change right behind it, in the same group of the store's writer, and nobody is told of
+the change before both are durable. So there is no change without its entry. An entry whose change then failed is
+followed by another one with the error's code.
 
 Reads, and requests that were refused, are written in groups a moment later (:mod:`.audit_buffer`).
 """
@@ -22,7 +23,7 @@ from antiphon.engine.audit_link import AuditLink
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.ids import TenantId
 from antiphon.hub.principal import Principal
-from antiphon.sessions.directory import AuditEntry, AuditPage
+from antiphon.sessions.directory import AuditAppend, AuditEntry, AuditPage, Link
 from antiphon.sessions.sessions import Sessions
 from antiphon.telemetry import Log
 
@@ -112,6 +113,19 @@ class AuditTrail:
             return nullcontext()
         return _Writing(self, principal, deeds, request_id=request_id, outcome=outcome)
 
+    def joining(
+        self, principal: Principal, *deeds: Deed, request_id: str | None = None, outcome: str = OK
+    ) -> AbstractAsyncContextManager[AuditAppend | None]:
+        """
+        Around a change whose transaction takes the entries along, as a turn's commit does: the block is given them.
+
+        Args:
+            request_id, outcome: As of :meth:`writing`.
+        """
+        if self._mode == "off":
+            return nullcontext()
+        return _Joining(self, principal, deeds, request_id=request_id, outcome=outcome)
+
     def note(
         self,
         principal: Principal,
@@ -138,14 +152,14 @@ class AuditTrail:
             request_id=REQUEST_ID.get() if request_id is None else request_id,
         )
 
-    async def prepare(self, tenant: TenantId) -> None:
+    async def link(self, tenant: TenantId) -> Link:
         """
-        Have a tenant's key at hand, so that the next entry goes out without waiting for anything.
+        What ties a tenant's entries together.
 
         Raises:
             KeysUnavailable: It cannot be had. What would have to be written down must not be done.
         """
-        await self._link(tenant)
+        return await self._link(tenant)
 
     def send(self, tenant: TenantId, entries: Sequence[AuditEntry]) -> asyncio.Task[None]:
         """
@@ -277,7 +291,7 @@ class _Writing:
 
     async def __aenter__(self) -> None:
         trail, principal = self._trail, self._principal
-        await trail.prepare(principal.tenant)
+        await trail.link(principal.tenant)  # at hand, so that the entries go out without waiting for anything
         entries = [trail.entry(principal, deed, self._outcome, self._request_id) for deed in self._deeds]
         self._sent = trail.send(principal.tenant, entries)
         # The task takes its first step, up to the store's queue, before we take ours; the event loop looks for nothing
@@ -291,5 +305,30 @@ class _Writing:
         if error is None:
             await asyncio.shield(self._sent)
         elif isinstance(error, Exception):
+            for action, object_id in self._deeds:
+                self._trail.note(self._principal, action, object_id, error=error, request_id=self._request_id)
+
+
+class _Joining:
+    """Hands out entries to be written with a change; what failed instead is noted."""
+
+    def __init__(
+        self, trail: AuditTrail, principal: Principal, deeds: Sequence[Deed], *, request_id: str | None, outcome: str
+    ) -> None:
+        self._trail = trail
+        self._principal = principal
+        self._deeds = deeds
+        self._request_id = request_id
+        self._outcome = outcome
+
+    async def __aenter__(self) -> AuditAppend:
+        trail, principal = self._trail, self._principal
+        entries = tuple(trail.entry(principal, deed, self._outcome, self._request_id) for deed in self._deeds)
+        return AuditAppend(entries=entries, link=await trail.link(principal.tenant))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
             for action, object_id in self._deeds:
                 self._trail.note(self._principal, action, object_id, error=error, request_id=self._request_id)

@@ -1,14 +1,15 @@
 """
 The links of an audit trail's chain: what ties an entry to all entries before it.
 
-A link is HMAC-SHA-256 over the link before it, the entry's index and every field of the entry, each with its length in
-front, so that no two trails have the same text. Its key is derived from the tenant's secret, which the store has only
+A link is HMAC-SHA-256 over the entry's index, the link before it and every field of the entry, with all their lengths in
+front, so that no two entries have the same text. Its key is derived from the tenant's secret, which the store has only
 sealed: who can write the database and has no keys can neither change an entry nor add one.
 """
 
 from __future__ import annotations
 
 import hmac
+import struct
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -19,8 +20,9 @@ from antiphon.sessions.directory import AuditEntry, AuditRecord
 __all__ = ["AuditLink"]
 
 _INFO = b"antiphon/v1/audit"
-_LENGTH_BYTES = 4
-_NUMBER_BYTES = 8
+
+# The index and the time, then the lengths of what follows in UTF-8; numbers are unsigned and big-endian.
+_HEAD = struct.Struct(">QQ6I")
 
 
 class AuditLink:
@@ -36,17 +38,12 @@ class AuditLink:
 
     def __call__(self, previous: bytes, index: int, entry: AuditEntry) -> bytes:
         """The link of *entry*; *previous* is the link before it, empty for the first."""
-        parts = (
-            previous,
-            index.to_bytes(_NUMBER_BYTES, "big"),
-            entry.at_ms.to_bytes(_NUMBER_BYTES, "big"),
-            entry.actor.encode(),
-            entry.action.encode(),
-            entry.object_id.encode(),
-            entry.outcome.encode(),
-            entry.request_id.encode(),
+        actor, action = entry.actor.encode(), entry.action.encode()
+        object_id, outcome, request_id = entry.object_id.encode(), entry.outcome.encode(), entry.request_id.encode()
+        head = _HEAD.pack(
+            index, entry.at_ms, len(previous), len(actor), len(action), len(object_id), len(outcome), len(request_id)
         )
-        text = b"".join([len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts])
+        text = b"".join((head, previous, actor, action, object_id, outcome, request_id))
         return hmac.digest(self._key, text, "sha256")
 
     def problems(self, records: Sequence[AuditRecord], *, after: int, previous: bytes) -> list[str]:

@@ -16,6 +16,7 @@ from antiphon.engine.checkpoints import CheckpointSeal, expand
 from antiphon.engine.compaction import Compactor, compact_body, nothing_to_compact
 from antiphon.engine.context import Context
 from antiphon.engine.counting import Count, count_input
+from antiphon.engine.remote import of_turn
 from antiphon.engine.routing import Router, Target
 from antiphon.engine.summary import Summariser
 from antiphon.engine.turn import TurnPolicy
@@ -57,7 +58,14 @@ class Contexts:
 
         Raises:
             InvalidEncryptedContent: A compaction item in it is not this tenant's.
+            UnsupportedParameter: There is a URL of content in it, and they are refused.
         """
+        context = await self._expanded(resolved)
+        if self._policy.remote is not None:
+            self._policy.remote.check(context.items, input_start=context.input_start)
+        return context
+
+    async def _expanded(self, resolved: ResolvedTurn) -> Context:
         items = resolved.items
         if not has_type(items, "compaction"):
             return Context(items=items, input_items=len(resolved.input))
@@ -85,6 +93,7 @@ class Contexts:
             family=resolved.family,
             retries=self._policy.retries,
             max_bytes=self._policy.max_response_bytes,
+            remote=of_turn(self._policy.remote, resolved.tenant),
         )
         seal = await self.seal(resolved.tenant)
         return Compactor(summariser, seal, ids=self._ids, family=resolved.family)
@@ -117,7 +126,12 @@ class Contexts:
         targets = await self._router.targets(request.model, principal)
         context = await self.context(await self._resolve(request, principal))
         return await count_input(
-            targets, request, context.items, retries=self._policy.retries, input_start=context.input_start
+            targets,
+            request,
+            context.items,
+            retries=self._policy.retries,
+            input_start=context.input_start,
+            remote=of_turn(self._policy.remote, principal.tenant),
         )
 
     async def _resolve(self, request: TurnRequest, principal: Principal) -> ResolvedTurn:

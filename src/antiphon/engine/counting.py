@@ -16,6 +16,7 @@ import msgspec
 import orjson
 
 from antiphon.engine.attempts import Question, Retries, ask
+from antiphon.engine.remote import RemoteOfTurn
 from antiphon.engine.routing import Target
 from antiphon.hub.errors import ContextLengthExceeded
 from antiphon.hub.items import Item, JsonObject
@@ -101,6 +102,7 @@ async def count_input(
     *,
     retries: Retries,
     input_start: int = 0,
+    remote: RemoteOfTurn | None = None,
 ) -> Count:
     """
     How many tokens of input the first of *targets* would be given.
@@ -108,6 +110,7 @@ async def count_input(
     Args:
         items: The whole context, as the model gets it.
         input_start: See :class:`~antiphon.hub.turn.ModelCall`.
+        remote: Fetches what *items* name by a URL, for a server that is asked; None leaves that to the server.
 
     Raises:
         UpstreamError: The upstream can count, and could not be asked. Only an input that is too long for it to be
@@ -129,6 +132,9 @@ async def count_input(
     counting = provider.count(call)
     if counting is None:
         return _estimate(request, items)
+    if remote is not None:
+        call = msgspec.structs.replace(call, items=await remote.as_data(items, input_start=input_start))
+        counting = provider.count(call) or counting
     try:
         answer = await ask([target], lambda target: Question(target=target, call=call, request=counting), retries)
     except ContextLengthExceeded as error:

@@ -158,6 +158,8 @@ class Gateway:
         if self._sweeper is not None:
             await self._sweeper.close()
         await self.router.close()
+        if self._policy.remote is not None:
+            await self._policy.remote.close()
         if self._sessions is not None and self._started:
             self._started = False
             await self.trail.close()

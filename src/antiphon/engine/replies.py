@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from antiphon.engine.attempts import Answer
-from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken
+from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken, UpstreamError
 from antiphon.hub.events import ReplyEnd, ResponseCompleted, ResponseCreated
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import Item
 from antiphon.hub.upstream import ReplyDecoder, ReplyEvent, UpstreamReply
 from antiphon.streams.accumulator import Accumulator
 from antiphon.streams.order import OrderCheck
+
+# A content type is short; what is longer is something else and not shown whole.
+_SHOWN_CHARS = 80
 
 __all__ = ["WholeReply", "is_stream", "read_events", "read_whole"]
 
@@ -45,19 +48,23 @@ async def read_events(answer: Answer, decoder: ReplyDecoder, *, max_bytes: int) 
         ResponseTooLarge: It is longer than *max_bytes*.
     """
     reply = answer.reply
-    if not is_stream(reply, asked_for=answer.call.stream, upstream=answer.target.upstream.name):
-        yield decoder.whole(await reply.read_all(max_bytes))
-        return
-    received_bytes = 0
-    while not decoder.ended:
-        block = await reply.read_block()
-        if not block:
-            break
-        received_bytes += len(block)
-        if received_bytes > max_bytes:
-            raise ResponseTooLarge(f"The answer is longer than max_response_bytes ({max_bytes} bytes).")
-        yield decoder.feed(block)
-    yield decoder.finish()
+    try:
+        if not is_stream(reply, asked_for=answer.call.stream, upstream=answer.target.upstream.name):
+            yield decoder.whole(await reply.read_all(max_bytes))
+            return
+        received_bytes = 0
+        while not decoder.ended:
+            block = await reply.read_block()
+            if not block:
+                break
+            received_bytes += len(block)
+            if received_bytes > max_bytes:
+                raise ResponseTooLarge(f"The answer is longer than max_response_bytes ({max_bytes} bytes).")
+            yield decoder.feed(block)
+        yield decoder.finish()
+    except UpstreamError as error:
+        answer.target.upstream.conceal(error)
+        raise
 
 
 async def read_whole(answer: Answer, *, ids: IdFactory, family: Family, max_bytes: int) -> WholeReply:
@@ -105,5 +112,5 @@ def is_stream(reply: UpstreamReply, *, asked_for: bool, upstream: str) -> bool:
     if kind in ("", "text/plain", "application/octet-stream"):
         return asked_for
     raise UpstreamBroken(
-        f"Upstream '{upstream}' answered with content type '{kind}' instead of JSON or an event stream."
+        f"Upstream '{upstream}' answered with content type '{kind[:_SHOWN_CHARS]}' instead of JSON or an event stream."
     )

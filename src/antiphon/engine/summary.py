@@ -15,6 +15,7 @@ import msgspec
 from antiphon.engine.attempts import Question, Retries, ask
 from antiphon.engine.checkpoints import summary_message
 from antiphon.engine.counting import estimate_item
+from antiphon.engine.remote import RemoteOfTurn
 from antiphon.engine.replies import WholeReply, read_whole
 from antiphon.engine.routing import Target
 from antiphon.engine.units import unanswered, units
@@ -90,16 +91,25 @@ class Summariser:
         targets: Tried in this order.
         ids: For the items of a reply, which are thrown away.
         max_bytes: The longest reply.
+        remote: Fetches what the context names by its URL; None leaves that to the upstream.
     """
 
     def __init__(
-        self, targets: Sequence[Target], *, ids: IdFactory, family: Family, retries: Retries, max_bytes: int
+        self,
+        targets: Sequence[Target],
+        *,
+        ids: IdFactory,
+        family: Family,
+        retries: Retries,
+        max_bytes: int,
+        remote: RemoteOfTurn | None = None,
     ) -> None:
         self._targets = targets
         self._ids = ids
         self._family = family
         self._retries = retries
         self._max_bytes = max_bytes
+        self._remote = remote
 
     async def summarise(self, items: Sequence[Item], request: TurnRequest) -> Summary:
         """
@@ -109,6 +119,7 @@ class Summariser:
             ContextLengthExceeded: There is a unit of them that is too long to be read.
             UpstreamError: No target answered, or with no text.
             UnsupportedParameter: The target cannot be given one of them.
+            InvalidRequest: What one of them names by its URL cannot be had.
         """
         usage = Usage()
         done: Item | None = None
@@ -132,6 +143,8 @@ class Summariser:
         return Summary(text, usage)
 
     async def _ask(self, items: Sequence[Item], request: TurnRequest) -> WholeReply:
+        if self._remote is not None:
+            items = await self._remote.as_data(items, input_start=len(items))
         try:
             return await self._ask_at(items, request, _LOW_TEMPERATURE)
         except UpstreamRefused as error:

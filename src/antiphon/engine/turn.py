@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import msgspec
@@ -28,6 +28,7 @@ from antiphon.engine.compaction import Compactor, closing_events, opening_events
 from antiphon.engine.context import Context, ask_within
 from antiphon.engine.counting import estimate_tokens
 from antiphon.engine.publishing import Publisher
+from antiphon.engine.remote import RemoteContents, of_turn
 from antiphon.engine.replies import is_stream, read_events
 from antiphon.engine.routing import Target
 from antiphon.engine.run import Run
@@ -53,6 +54,7 @@ from antiphon.hub.turn import ModelCall, TurnRequest
 from antiphon.hub.upstream import ReplyDecoder, ReplyEvent
 from antiphon.hub.usage import Usage
 from antiphon.hub.webhook import Webhook
+from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.records import Claim
 from antiphon.sessions.resolve import ResolvedTurn
 from antiphon.sessions.sessions import TenantSessions, TurnOutcome
@@ -88,6 +90,7 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
         cancel_on_disconnect: Whether a foreground turn stops when its last reader leaves.
         lease_ttl_s: See :class:`antiphon.engine.leases.LeaseKeeper` and :class:`antiphon.engine.claims.ClaimKeeper`.
         publish_every_s: See :class:`antiphon.engine.publishing.Publisher`.
+        remote: What is done with URLs of images and files; None leaves them to the upstream.
     """
 
     open_after_s: float = 10.0
@@ -96,6 +99,7 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
     lease_ttl_s: float = 20.0
     publish_every_s: float = 0.05
     retries: Retries = Retries()
+    remote: RemoteContents | None = None
 
 
 class Turn:
@@ -134,7 +138,7 @@ class Turn:
         claim: Claim | None = None,
         publisher: Publisher | None = None,
         webhooks_of: Callable[[JsonObject], tuple[Webhook, ...]] | None = None,
-        recording: Callable[[AntiphonError | None], AbstractAsyncContextManager[object]] = nullcontext,
+        recording: Callable[[AntiphonError | None], AbstractAsyncContextManager[AuditAppend | None]],
     ) -> None:
         self._request = request
         self._resolved = resolved
@@ -151,6 +155,7 @@ class Turn:
         self._publisher = publisher
         self._webhooks_of = webhooks_of
         self._recording = recording
+        self._remote = of_turn(policy.remote, resolved.tenant)
         self._context = context
         self._compactor = compactor
         self._target: Target | None = targets[0] if targets else None
@@ -279,10 +284,13 @@ class Turn:
             await answer.reply.close()
 
     async def _write(self, target: Target, context: Context) -> Question:
+        items = context.items
+        if self._remote is not None:
+            items = await self._remote.as_data(items, input_start=context.input_start)
         call = ModelCall(
             model=target.model,
             account=target.upstream.name,
-            items=context.items,
+            items=items,
             input_start=context.input_start,
             request=self._request,
             stream=self._request.stream or self._run.background,
@@ -465,11 +473,11 @@ class Turn:
             webhooks=self._webhooks_of(response) if self._webhooks_of else (),
         )
         sessions = self._sessions
-        async with self._recording(self._run.error):
+        async with self._recording(self._run.error) as audit:
             if self._claim is None:
-                committed = await sessions.commit(resolved, outcome)
+                committed = await sessions.commit(resolved, outcome, audit=audit)
             else:
-                committed = await self._at_last(lambda: sessions.commit(resolved, outcome))
+                committed = await self._at_last(lambda: sessions.commit(resolved, outcome, audit=audit))
         return {**response, "created_at": committed.created_at}
 
     async def _traced(self, response: JsonObject) -> object:

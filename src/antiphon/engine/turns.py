@@ -50,6 +50,7 @@ from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.principal import Principal
 from antiphon.hub.response import opening_response
 from antiphon.hub.turn import TurnRequest
+from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.pending import PendingTurn
 from antiphon.sessions.records import Lease
 from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
@@ -455,9 +456,9 @@ class Turns:
             recording=partial(self._recording, plan),
         )
 
-    def _recording(self, plan: Plan, error: AntiphonError | None) -> AbstractAsyncContextManager[object]:
+    def _recording(self, plan: Plan, error: AntiphonError | None) -> AbstractAsyncContextManager[AuditAppend | None]:
         outcome = outcome_of(error)
-        return self._trail.writing(plan.principal, plan.deed, request_id=plan.request_id, outcome=outcome)
+        return self._trail.joining(plan.principal, plan.deed, request_id=plan.request_id, outcome=outcome)
 
     def _note_unstored(self, plan: Plan, run: Run) -> None:
         """Note a turn that has ended without being stored: it was not to be, or it never opened."""

@@ -13,10 +13,13 @@ from collections.abc import Callable, Sequence
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.items import JsonObject
 from antiphon.hub.upstream import Provider, Transport
+from antiphon.settings import Secret
 
 __all__ = ["Upstream"]
 
 _MODELS_LIMIT_BYTES = 8 * 1024 * 1024
+# Servers that want no key are given words like "none" or "EMPTY", which are no secret.
+_SHORTEST_SECRET = 8
 _CANNOT_LIST = frozenset({404, 405, 501})
 
 
@@ -29,6 +32,7 @@ class Upstream:
         models: The models that it serves, if that is configured; None to ask it.
         base_url: For people; requests go through *transport*.
         context_window: How many tokens its models take, input and output; None for what it lists for each of them.
+        credential: What *transport* shows to it, so that no error of its own shows it to anybody else.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Upstream:
         base_url: str = "",
         models: Sequence[str] | None = None,
         context_window: int | None = None,
+        credential: Secret | None = None,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -48,6 +53,8 @@ class Upstream:
         self.base_url = base_url
         self._configured = None if models is None else [_model(model) for model in models]
         self._context_window = context_window
+        secret = "" if credential is None else credential.reveal()
+        self._secret = secret if len(secret) >= _SHORTEST_SECRET else ""
         self._clock = clock
         self._known: list[JsonObject] | None = self._configured
         self._cannot_list = False
@@ -69,6 +76,14 @@ class Upstream:
         if self._context_window is not None:
             return self._context_window
         return next((known.get("context_window") for known in self.known_models if known["id"] == model), None)
+
+    def conceal(self, error: UpstreamError) -> None:
+        """Mask the credential where the upstream has put it into what *error* tells the client."""
+        if self._secret:
+            error.message = self._masked(error.message)
+            error.args = (error.message,)
+            error.code = error.code and self._masked(error.code)
+            error.param = error.param and self._masked(error.param)
 
     async def models(self, *, max_age_s: float) -> list[JsonObject]:
         """
@@ -100,6 +115,15 @@ class Upstream:
         self._known = listed
         return [model["id"] for model in listed]
 
+    def _masked(self, text: str) -> str:
+        text = text.replace(self._secret, "***")
+        shown = text.removesuffix("…")
+        if shown != text:  # what an upstream said was too long: the cut may have gone through the middle of the secret
+            for size in range(len(self._secret) - 1, 2, -1):
+                if shown.endswith(self._secret[:size]):
+                    return f"{shown[:-size]}***…"
+        return text
+
     async def _ask(self) -> list[JsonObject]:
         reply = await self.transport.send(self.provider.list_models())
         try:
@@ -110,6 +134,9 @@ class Upstream:
             if reply.status >= 300:
                 raise self.provider.error(reply.status, reply.headers, body, upstream=self.name)
             return self.provider.decode_models(body)
+        except UpstreamError as error:
+            self.conceal(error)
+            raise
         finally:
             await reply.close()
 

@@ -16,6 +16,7 @@ from antiphon.hub.usage import Usage
 from antiphon.hub.webhook import Webhook
 from antiphon.sessions.cache import CachedHistory, HistoryCache
 from antiphon.sessions.deliveries import Deliveries
+from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.end_users import EndUsers
 from antiphon.sessions.expiry import Expiry
 from antiphon.sessions.inputs import entries_of
@@ -76,16 +77,16 @@ class Committer:
         self._expiry = expiry
         self._cache = cache
 
-    async def commit(self, turn: ResolvedTurn, outcome: TurnOutcome) -> Committed:
+    async def commit(self, turn: ResolvedTurn, outcome: TurnOutcome, audit: AuditAppend | None) -> Committed:
         """See :meth:`TenantSessions.commit`."""
         since = self._cache.moment()
         new = await self._finished(turn, outcome)
         try:
-            committed = await self._store.commit(new)
+            committed = await self._store.commit(new, audit=audit)
         except SealChanged:
             self._payloads.forget_keys()
             new = await self._finished(turn, outcome)
-            committed = await self._store.commit(new)
+            committed = await self._store.commit(new, audit=audit)
         if new.status in CONTINUABLE and not new.ephemeral:
             self._remember(turn, committed, outcome.output, new, since)
         return committed

@@ -15,6 +15,7 @@ from antiphon.sessions.records import Record
 
 __all__ = [
     "ApiKeyRecord",
+    "AuditAppend",
     "AuditEntry",
     "AuditPage",
     "AuditRecord",
@@ -111,15 +112,22 @@ class AuditRecord(Record, frozen=True, kw_only=True):
     link: bytes
 
 
+# The link of an entry, of the link before it (empty for the first), the entry's index and the entry.
+Link = Callable[[bytes, int, AuditEntry], bytes]
+
+
+class AuditAppend(Record, frozen=True, kw_only=True):
+    """Entries that stand in the trail if, and only if, what they tell of was stored: in the same transaction."""
+
+    entries: tuple[AuditEntry, ...]
+    link: Link
+
+
 class AuditPage(Record, frozen=True, kw_only=True):
     """Some records, oldest first."""
 
     records: tuple[AuditRecord, ...]
     has_more: bool
-
-
-# The link of an entry, of the link before it (empty for the first), the entry's index and the entry.
-Link = Callable[[bytes, int, AuditEntry], bytes]
 
 
 class Erasure(Record, frozen=True, kw_only=True):

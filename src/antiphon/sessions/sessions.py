@@ -23,7 +23,7 @@ from antiphon.sessions.codec import Codec, PlainCodec
 from antiphon.sessions.commit import Committer, TurnOutcome
 from antiphon.sessions.conversations import Conversations, ListedItems
 from antiphon.sessions.deliveries import Deliveries
-from antiphon.sessions.directory import Erasure
+from antiphon.sessions.directory import AuditAppend, Erasure
 from antiphon.sessions.end_users import EndUsers
 from antiphon.sessions.expiry import Expiry
 from antiphon.sessions.kept import AddedItems, CreatedConversation, CreatedPrompt, Kept, UnstoredAnswer
@@ -235,16 +235,16 @@ class TenantSessions:
         """
         return await self._resolver.resume(pending, lease=lease)
 
-    async def commit(self, turn: ResolvedTurn, outcome: TurnOutcome) -> Committed:
+    async def commit(self, turn: ResolvedTurn, outcome: TurnOutcome, *, audit: AuditAppend | None = None) -> Committed:
         """
-        Store a finished turn, whole and durable, or not at all.
+        Store a finished turn, whole and durable, or not at all; and with it what the audit trail says of it.
 
         Raises:
             BaseErased: What it stands on was deleted while it ran.
             LeaseLost: Its conversation was deleted, or taken by somebody else; or the pending turn was taken over.
             StoreUnavailable: The store could not make it durable.
         """
-        return await self._committer.commit(turn, outcome)
+        return await self._committer.commit(turn, outcome, audit)
 
     async def recall(self, kept: Kept) -> JsonObject:
         """

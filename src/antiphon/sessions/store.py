@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from antiphon.hub.ids import TenantId
-from antiphon.sessions.directory import AuditTrailStore, Directory, Erasure
+from antiphon.sessions.directory import AuditAppend, AuditTrailStore, Directory, Erasure
 from antiphon.sessions.library import LibraryStore
 from antiphon.sessions.records import (
     Committed,
@@ -125,9 +125,10 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, TenantVau
         """
         ...
 
-    async def commit(self, turn: NewTurn) -> Committed:
+    async def commit(self, turn: NewTurn, *, audit: AuditAppend | None = None) -> Committed:
         """
-        Store a finished turn: items, response, head and usage in one transaction that is durable when this returns.
+        Store a finished turn: items, response, head, usage and the entries of *audit* in one transaction that is
+        durable when this returns.
 
         Appends to the log of ``turn.attach`` if that is a chain that still ends there, else opens a log whose base is
         the head. A turn with a lease goes to the end of its conversation's log. A turn without entries opens no log

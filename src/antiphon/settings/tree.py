@@ -240,6 +240,11 @@ class ResponsesSettings(Section, frozen=True, kw_only=True):
         max_items: The most input items in one request.
         max_history_items: The most items that a turn may stand on; a longer history has to be compacted or left.
         max_tools: The most tools in one request. OpenAI's own number.
+        remote_content: What is done with URLs of images and files: ``pass`` leaves them to the upstream, ``refuse``
+            takes none, ``fetch`` gets what is there, from public addresses alone, and gives it to the upstream as data.
+        remote_http: Whether ``http://`` is fetched from as well as ``https://``.
+        max_remote_items: The most different URLs that are fetched for one turn, those of its history included.
+        max_remote_bytes: The most that is fetched for one turn.
     """
 
     retention_days: Annotated[float, Meta(gt=0)] = 30.0
@@ -250,6 +255,10 @@ class ResponsesSettings(Section, frozen=True, kw_only=True):
     max_items: Count = 2000
     max_history_items: Count = 20_000
     max_tools: Count = 128
+    remote_content: Literal["pass", "refuse", "fetch"] = "pass"
+    remote_http: bool = False
+    max_remote_items: Count = 16
+    max_remote_bytes: Count = 20 * 1024 * 1024
 
 
 class BackgroundSettings(Section, frozen=True, kw_only=True):
@@ -277,6 +286,8 @@ class WebhookSettings(Section, frozen=True, kw_only=True):
         url: Where it is posted to.
         secret: Signs it (Standard Webhooks): ``whsec_`` and at least 16 random bytes in base64.
         events: Which ends are told.
+        allow_private: Whether the URL may lead into a private network or to this machine. None goes by the URL: it may
+            if it says so itself, as ``http://127.0.0.1:9000/hook`` does, and not because a name resolves to it.
     """
 
     url: str
@@ -287,6 +298,7 @@ class WebhookSettings(Section, frozen=True, kw_only=True):
         "response.cancelled",
         "response.incomplete",
     )
+    allow_private: bool | None = None
 
 
 class Settings(Section, frozen=True, kw_only=True):

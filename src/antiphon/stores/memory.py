@@ -23,7 +23,7 @@ from antiphon.hub.errors import (
 )
 from antiphon.hub.ids import Family, LogId, TenantId
 from antiphon.sessions.codec import PLAIN_VERSION
-from antiphon.sessions.directory import Erasure
+from antiphon.sessions.directory import AuditAppend, Erasure
 from antiphon.sessions.records import (
     Claim,
     Committed,
@@ -234,7 +234,7 @@ class _Tenant(TenantEndUsers, TenantTrail):
         found = ((item_id, self._find(item_id)) for item_id in ids)
         return {its_id: item for its_id, item in found if item and (item.log, item.position) not in places}
 
-    async def commit(self, turn: NewTurn) -> Committed:
+    async def commit(self, turn: NewTurn, *, audit: AuditAppend | None = None) -> Committed:
         self._check_work(turn)
         if turn.response_id in self._state.responses:
             raise id_in_use("response", turn.response_id)
@@ -246,6 +246,8 @@ class _Tenant(TenantEndUsers, TenantTrail):
         if turn.lease is not None:
             self._state.conversations[turn.lease.conversation_id].holder = None
         self._finish_work(turn)
+        if audit is not None:
+            self._write_down(audit.entries, audit.link)
         return Committed(
             head=response.head,
             first_position=response.first,

@@ -14,11 +14,13 @@ class TenantTrail(TenantAccess):
     """See :class:`~antiphon.sessions.directory.AuditTrailStore`."""
 
     async def append_audit(self, entries: Sequence[AuditEntry], link: Link) -> None:
-        trail = list(self._state.audit)
+        self._write_down(entries, link)
+
+    def _write_down(self, entries: Sequence[AuditEntry], link: Link) -> None:
+        trail = self._state.audit
         for index, entry in enumerate(entries, start=len(trail) + 1):
             before = trail[-1].link if trail else b""
             trail.append(AuditRecord(index=index, entry=entry, link=link(before, index, entry)))
-        self._state.audit = trail
 
     async def read_audit(
         self, *, after: int = 0, limit: int = 100, object_id: str | None = None, actor: str | None = None

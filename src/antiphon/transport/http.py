@@ -29,6 +29,10 @@ _MAX_HEADERS = 200
 # What aiohttp holds back for a reader that is busy, before it stops reading from the socket.
 _READ_BUFFER_BYTES = 256 * 1024
 _KEEP_ALIVE_S = 30.0
+# What leads a request elsewhere, or cuts it in two; a provider has no business with it.
+_OWN_HEADERS = frozenset(
+    {"connection", "content-length", "expect", "host", "proxy-authorization", "te", "transfer-encoding", "upgrade"}
+)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -119,9 +123,21 @@ class HttpTransport:
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)
         if url is None:
-            url = URL(self._base_url + path)
+            url = self._bound(path)
             if len(self._urls) < 64:  # a dialect has a handful of paths; one that builds them is not remembered
                 self._urls[path] = url
+        return url
+
+    def _bound(self, path: str) -> URL:
+        """
+        The URL of a path. It is at the base URL's own scheme, host and port, where the credential may be sent.
+
+        Raises:
+            ValueError: It is not. A provider is at fault, not the upstream.
+        """
+        base, url = URL(self._base_url), URL(self._base_url + path)
+        if not path.startswith("/") or _place_of(url) != _place_of(base):
+            raise ValueError(f"A request to upstream '{self._name}' leads away from its base_url.")
         return url
 
     def _headers(self, request: UpstreamRequest) -> dict[str, str]:
@@ -130,7 +146,10 @@ class HttpTransport:
         if request.body:
             headers["content-type"] = "application/json"
         for name, value in request.headers.items():
-            headers[name.lower()] = value
+            lower = name.lower()
+            if lower in _OWN_HEADERS:
+                raise ValueError(f"A request to upstream '{self._name}' sets the header '{lower}'.")
+            headers[lower] = value
         if self._credential is not None:
             headers["authorization"] = f"Bearer {self._credential.reveal()}"
         return headers
@@ -253,6 +272,11 @@ class HttpReply:
         if self._closed is not None:
             self._closed.remove_done_callback(self._connection_lost)
             self._closed = None
+
+
+def _place_of(url: URL) -> tuple[str, str]:
+    """Whom a URL's requests go to, and as whom."""
+    return url.scheme, url.raw_authority
 
 
 def _retrieve(closed: asyncio.Future[None]) -> None:

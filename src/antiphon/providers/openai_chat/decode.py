@@ -21,6 +21,7 @@ from antiphon.hub.errors import UpstreamBroken, UpstreamError, UpstreamUnavailab
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.upstream import ReplyEvent
+from antiphon.providers.openai_chat.error_body import clean_text
 from antiphon.providers.openai_chat.reasoning import DIALECT
 from antiphon.providers.openai_chat.reasoning_details import ReasoningDetails, visible_text
 from antiphon.providers.openai_chat.reply import (
@@ -69,6 +70,9 @@ _OVERLOADED = frozenset({"insufficient_system_resource", "network_error"})
 
 # The API's tiers. A vendor's own (Groq's "on_demand") is not one of them, and clients refuse it.
 _SERVICE_TIERS = frozenset({"default", "flex", "scale", "priority", "fast", "ultrafast"})
+
+# How much of a word that nobody knows is shown.
+_SHOWN_CHARS = 64
 
 _THINKING_PART: Final = "thinking"
 _TEXT_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -290,7 +294,8 @@ class ChatReplyDecoder:
                 case "reference":
                     pass  # numbers of the request's documents; the text that cites them is in the parts beside it
                 case other:
-                    raise UpstreamBroken(f"Upstream '{self._account}' sent content of the unknown type '{other}'.")
+                    named = clean_text(str(other)[:_SHOWN_CHARS])
+                    raise UpstreamBroken(f"Upstream '{self._account}' sent content of the unknown type '{named}'.")
 
     def _logprobs_of(self, choice: Choice, delta: Delta) -> tuple[JsonObject, ...]:
         """
@@ -379,12 +384,11 @@ class ChatReplyDecoder:
     def _outcome_of(self, finish_reason: str) -> _Outcome:
         reason = finish_reason.lower()
         if reason in _OVERLOADED:
-            raise UpstreamUnavailable(f"Upstream '{self._account}' gave up: {finish_reason}.")
+            raise UpstreamUnavailable(f"Upstream '{self._account}' gave up: {reason}.")
         outcome = _OUTCOMES.get(reason)
         if outcome is None:
-            raise UpstreamBroken(
-                f"Upstream '{self._account}' ended its reply with finish_reason '{finish_reason[:64]}'."
-            )
+            named = clean_text(finish_reason[:_SHOWN_CHARS])
+            raise UpstreamBroken(f"Upstream '{self._account}' ended its reply with finish_reason '{named}'.")
         return outcome
 
     def _end(self) -> None:

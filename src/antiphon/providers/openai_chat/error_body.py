@@ -35,6 +35,18 @@ _CREDENTIALS = (
     ),
     (re.compile(r"(://)[^\s/@]+@"), r"\1***@"),
 )
+# What a vendor behind a vendor calls its machines, and what stands in the query of an address, is not for clients.
+_PLACES = (
+    (re.compile(r"(://[^\s?\"'<>]+\?)[^\s\"'<>]+"), r"\1***"),
+    (re.compile(r"://(?:[^\s/:.\"'<>]+|[^\s/:\"'<>]+\.(?:internal|local|lan|svc))(?=[/:\s\"'<>]|$)(?::\d+)?"), "://***"),
+    (re.compile(r"://\[[0-9a-fA-F:.]+\](?::\d+)?"), "://***"),
+    (
+        re.compile(
+            r"(?<![\d.])(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?![\d.]*\.\d)(?::\d+)?"
+        ),
+        "***",
+    ),
+)
 
 
 class Complaint(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +54,8 @@ class Complaint(msgspec.Struct, frozen=True, kw_only=True):
     What an upstream says is wrong.
 
     Attributes:
-        text: One line for the caller, at most 500 characters, without markup, control characters or credentials.
+        text: One line for the caller, at most 500 characters, without markup, control characters, credentials or
+            addresses of a private network.
             Empty if the body says nothing that can be shown.
         code: Machine-readable, if it is a word; a number repeats the status.
         kind: The ``type`` of an envelope.
@@ -77,10 +90,14 @@ def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
 
 
 def clean_text(text: str) -> str:
-    """*text* as one printable line of at most 500 characters, with what looks like a credential masked."""
+    """
+    *text* as one printable line of at most 500 characters.
+
+    What looks like a credential, the query of an address and a private network's addresses are masked.
+    """
     text = _UNPRINTABLE.sub(" ", text[:_MAX_SCANNED_CHARS])
     text = " ".join(text.split())
-    for pattern, mask in _CREDENTIALS:
+    for pattern, mask in (*_CREDENTIALS, *_PLACES):
         text = pattern.sub(mask, text)
     return text if len(text) <= _MAX_TEXT_CHARS else f"{text[: _MAX_TEXT_CHARS - 1]}…"
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from antiphon.hub.errors import (
@@ -74,7 +76,7 @@ def translate_error(status: int, headers: Mapping[str, str], body: bytes, *, ups
         status: Decides the class, see the table above. Three things are told apart by the words as well, because
             servers do not agree on their status: a context that is too long, a model that is not served, and input of
             a kind that the model does not take.
-        headers: Names in lower case; ``retry-after`` and ``retry-after-ms`` are kept.
+        headers: Names in lower case; ``retry-after`` and ``retry-after-ms`` say when to try again.
         body: Of any size and shape.
         upstream: The configured name, which goes into the message.
     """
@@ -119,7 +121,7 @@ def _say(upstream: str, what: str, status: int, complaint: Complaint) -> str:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait. An HTTP date is ignored: it would need a clock, and none of these servers sends one."""
+    """Seconds to wait; None if nobody said so in a form that HTTP has."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             wait_s = float(headers.get(name, "")) * unit_s
@@ -127,4 +129,15 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
             continue
         if math.isfinite(wait_s) and wait_s >= 0:
             return min(wait_s, _LONGEST_WAIT_S)
-    return None
+    until, now = _moment(headers.get("retry-after", "")), _moment(headers.get("date", ""))
+    # The answer's own date is the clock by which the server has reckoned, and there is no other here.
+    return None if until is None or now is None else min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT_S)
+
+
+def _moment(text: str) -> datetime | None:
+    """What an HTTP date says; None for what is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -13,6 +13,9 @@ from antiphon.hub.upstream import UpstreamRequest
 
 __all__ = ["LIST_MODELS", "context_window", "decode_models"]
 
+# What JavaScript still counts exactly: more is no date and no size, but a mistake.
+_LARGEST = 2**53 - 1
+
 LIST_MODELS = UpstreamRequest(method="GET", path="/models")
 
 
@@ -41,7 +44,7 @@ def decode_models(body: bytes) -> list[JsonObject]:
 
 def context_window(model: JsonObject) -> int | None:
     """How many tokens a model takes, in whichever field of a listed model its server says it; None for most."""
-    return next((size for size in _window_sizes(model) if isinstance(size, int) and size > 0), None)
+    return next((size for size in _window_sizes(model) if type(size) is int and 0 < size <= _LARGEST), None)
 
 
 def _window_sizes(model: JsonObject) -> Iterator[Any]:
@@ -67,7 +70,7 @@ def _model(entry: object) -> JsonObject:
     model: JsonObject = {
         "id": entry["id"],
         "object": "model",
-        "created": int(created) if isinstance(created, int | float) else 0,
+        "created": int(created) if isinstance(created, int | float) and 0 <= created <= _LARGEST else 0,
         "owned_by": owner if isinstance(owner, str) else "",
     }
     window = context_window(entry)

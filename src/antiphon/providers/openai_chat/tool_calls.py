@@ -15,6 +15,7 @@ import msgspec
 
 from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.items import Private
+from antiphon.providers.openai_chat.error_body import clean_text
 from antiphon.providers.openai_chat.reply import Function, ToolCall
 from antiphon.streams.assembler import Assembler
 
@@ -165,7 +166,8 @@ class ToolCalls:
 
     def _name(self, call: _Call, name: str, private: Private | None, *, native_custom: bool) -> None:
         if self._allowed is not None and name not in self._allowed:
-            raise UpstreamBroken(f"The upstream's model called '{name[:128]}', which 'tool_choice' does not allow.")
+            named = clean_text(name[:128])
+            raise UpstreamBroken(f"The upstream's model called '{named}', which 'tool_choice' does not allow.")
         call.name, call.private = name, private
         if native_custom:
             call.kind = "custom"

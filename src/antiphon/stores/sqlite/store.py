@@ -9,6 +9,7 @@ processes may open the same file.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
@@ -47,6 +48,9 @@ T = TypeVar("T")
 # process recovers or truncates the log.
 _READ_BUSY_TIMEOUT_MS = 250
 
+# How often it is looked whether the file is still there: what is written a moment before it goes is lost either way.
+_LOOK_EVERY_S = 0.02
+
 
 class SQLiteSessionStore(StoreDirectory):
     """
@@ -78,6 +82,7 @@ class SQLiteSessionStore(StoreDirectory):
         self._users = 0
         self._opening = Lock()  # two gateways may open or close the store at once, in threads of the executor
         self._identity: tuple[int, int] | None = None
+        self._looked_at_s = -math.inf
         self._connections: Connections | None = None
         self._checkpointer: Checkpointer | None = None
 
@@ -173,9 +178,14 @@ class SQLiteSessionStore(StoreDirectory):
     def _open_connections(self) -> Connections:
         if self._connections is None:
             raise StoreUnavailable("The session store is not open.")
-        if _identity_of(self._path_text) != self._identity:
-            # What is written now would be gone with the process, and nobody else could read it.
-            raise StoreUnavailable("The store's file was deleted or replaced while it was open. Restart the gateway.")
+        now_s = time.monotonic()
+        if now_s >= self._looked_at_s + _LOOK_EVERY_S:
+            if _identity_of(self._path_text) != self._identity:
+                # What is written now would be gone with the process, and nobody else could read it.
+                raise StoreUnavailable(
+                    "The store's file was deleted or replaced while it was open. Restart the gateway."
+                )
+            self._looked_at_s = now_s
         return self._connections
 
     def _connect(self, *, read_only: bool = False) -> apsw.Connection:
@@ -204,6 +214,7 @@ class SQLiteSessionStore(StoreDirectory):
         finally:
             connection.close()
         self._identity = _identity_of(self._path_text)
+        self._looked_at_s = -math.inf
         self._checkpointer = checkpointer = Checkpointer(self._connect())
 
         def connect_to_write() -> apsw.Connection:

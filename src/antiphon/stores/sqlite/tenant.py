@@ -10,7 +10,7 @@ import apsw
 import orjson
 
 from antiphon.hub.errors import ConversationNotFound
-from antiphon.sessions.directory import Erasure
+from antiphon.sessions.directory import AuditAppend, Erasure
 from antiphon.sessions.records import (
     Committed,
     Conversation,
@@ -94,8 +94,8 @@ class SQLiteTenantStore(TenantLibrary, TenantVault, TenantAudit):
             rows = rows_of(connection, queries.FIND_ITEMS, self._tenant, orjson.dumps(list(ids)).decode())
             return {str(item.id): item for item in map(item_of, rows)}
 
-    async def commit(self, turn: NewTurn) -> Committed:
-        return await self._write(lambda writing: writing.commit(turn))
+    async def commit(self, turn: NewTurn, *, audit: AuditAppend | None = None) -> Committed:
+        return await self._write(lambda writing: writing.commit(turn, audit=audit))
 
     async def delete_response(
         self, response_id: str, *, cascade: bool = False, dry_run: bool = False

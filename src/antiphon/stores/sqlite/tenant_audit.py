@@ -13,6 +13,7 @@ from antiphon.sessions.directory import AuditEntry, AuditPage, AuditRecord, Link
 from antiphon.stores.sqlite import directory_queries as queries
 from antiphon.stores.sqlite.access import TenantAccess
 from antiphon.stores.sqlite.rows import Row, rows_of
+from antiphon.stores.sqlite.trail import append_entries, end_of_trail
 
 __all__ = ["TenantAudit"]
 
@@ -24,7 +25,7 @@ class TenantAudit(TenantAccess):
     """See :class:`~antiphon.sessions.directory.AuditTrailStore`."""
 
     async def append_audit(self, entries: Sequence[AuditEntry], link: Link) -> None:
-        await self._run(lambda connection: _append(connection, self._tenant, entries, link))
+        await self._run(lambda connection: append_entries(connection, self._tenant, entries, link))
 
     async def read_audit(
         self, *, after: int = 0, limit: int = 100, object_id: str | None = None, actor: str | None = None
@@ -49,39 +50,13 @@ class _Reading(msgspec.Struct, frozen=True, kw_only=True):
             rows = rows_of(connection, queries.READ_AUDIT_OF_OBJECT, self.tenant, after, self.actor, self.object_id)
             return rows[: self.count]
         found: list[Row] = []
-        end, _ = _end_of_trail(connection, self.tenant)
+        end, _ = end_of_trail(connection, self.tenant)
         while after < end and len(found) < self.count:
             rows = rows_of(connection, queries.READ_AUDIT, self.tenant, after, after + _WINDOW, self.actor)
             found += [row for row in rows if self.object_id is None or row[4] == self.object_id]
             after += _WINDOW
             await asyncio.sleep(0)
         return found[: self.count]
-
-
-def _append(connection: apsw.Connection, tenant: TenantId, entries: Sequence[AuditEntry], link: Link) -> None:
-    index, before = _end_of_trail(connection, tenant)
-    for entry in entries:
-        index += 1
-        before = link(before, index, entry)
-        connection.execute(
-            queries.ADD_AUDIT_ENTRY,
-            (
-                tenant,
-                index,
-                entry.at_ms,
-                entry.actor,
-                entry.action,
-                entry.object_id,
-                entry.outcome,
-                entry.request_id,
-                before,
-            ),
-        )
-
-
-def _end_of_trail(connection: apsw.Connection, tenant: TenantId) -> tuple[int, bytes]:
-    rows = rows_of(connection, queries.READ_END_OF_TRAIL, tenant)
-    return (rows[0][0], rows[0][1]) if rows else (0, b"")
 
 
 def _record_of(row: Row) -> AuditRecord:

@@ -9,7 +9,7 @@ import msgspec
 
 from antiphon.hub.errors import ConversationLocked, ConversationNotFound, PreviousResponseNotFound, StoreConflict
 from antiphon.hub.ids import Family, LogId, TenantId
-from antiphon.sessions.directory import Erasure
+from antiphon.sessions.directory import AuditAppend, Erasure
 from antiphon.sessions.records import (
     Committed,
     Conversation,
@@ -30,6 +30,7 @@ from antiphon.stores.sqlite.receipt import Receipt
 from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, rows_of, session_of, usage_columns
 from antiphon.stores.sqlite.tenancy import admit, stored_bytes_of, tenant_is_going
 from antiphon.stores.sqlite.terms import Kind, add_terms, drop_terms, read_terms
+from antiphon.stores.sqlite.trail import append_entries
 from antiphon.stores.sqlite.work_writing import WorkWriting
 from antiphon.stores.turns import (
     Settled,
@@ -101,7 +102,7 @@ class Writing:
 
     # Turns.
 
-    def commit(self, turn: NewTurn) -> Committed:
+    def commit(self, turn: NewTurn, *, audit: AuditAppend | None = None) -> Committed:
         """See :meth:`antiphon.sessions.store.TenantStore.commit`."""
         place, was_of = (None, turn.family) if turn.claim is None else self._place_in_lists(turn)
         landing = self._landing(turn, len(turn.entries), None if turn.lease is None else self._held(turn.lease))
@@ -114,6 +115,8 @@ class Writing:
         if was_of != turn.family:
             drop_unused_family(self._connection, self._tenant, was_of, self.receipt)
         self._count_bytes()
+        if audit is not None:
+            append_entries(self._connection, self._tenant, audit.entries, audit.link)
         return committed
 
     def put_session(self, session: StoredSession) -> StoredSession:
