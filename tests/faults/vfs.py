@@ -25,9 +25,9 @@ import apsw
 __all__ = ["Fault", "FaultyDisk", "Kind", "faulty_disk"]
 
 Kind = Literal["write", "sync", "truncate", "delete"]
-# full, error, short: what a write meets; a sync or truncation that meets one of them fails in its own way. kill, cut: the
-# end of the process, with or without the machine's. lost: a failing sync, and a power cut when the process ends.
-Fault = Literal["full", "error", "short", "kill", "cut", "lost"]
+# full, error, short: what a write meets; a sync or truncation that meets one of them fails in its own way. sync: only
+# syncs fail. kill, cut: the end of the process, without or with the machine's.
+Fault = Literal["full", "error", "short", "sync", "kill", "cut"]
 
 _SECTOR_BYTES = 512
 _ERRORS: dict[Kind, int] = {
@@ -175,6 +175,8 @@ class FaultyDisk(apsw.VFS):
             case "cut":
                 self.cut()
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "sync" if kind != "sync":
+                return
             case "short" if kind == "write":
                 raise _ShortWrite
             case "full" if kind == "write":

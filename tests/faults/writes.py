@@ -106,7 +106,7 @@ def _keep_beside(life: Path, store: Path) -> None:
 
 
 def _live(folder: Path, mode: Mode, at: int, seed: int) -> None:
-    fault: Fault = _ERRORS[(at + seed) % len(_ERRORS)] if mode == "error" else "lost" if mode == "lost" else mode
+    fault: Fault = _ERRORS[(at + seed) % len(_ERRORS)] if mode == "error" else "sync" if mode == "lost" else mode
     cuts = (folder / "cut-0", folder / "cut-1") if mode in {"cut", "lost"} else ()
     ledger = Ledger(folder / "ledger")
     with faulty_disk(fault, at, cuts=cuts, seed=seed + at) as disk:

@@ -30,6 +30,8 @@ _OTHER_KIND = {"response": "conversation", "conversation": "response", "item": "
 # What is looked for in the store where a field names it.
 _LOOKED_UP = frozenset(("response", "conversation", "item", "prompt", "end_user", "delivery", "object", "actor"))
 
+_TELLING_TYPES = ("UserMessageInput", "FunctionCallInput", "ItemReferenceInput", "CompactionInput", "ReasoningInput")
+
 # Ways to ask for the same thing, which go through other code.
 _MODES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "createResponse": ({"stream": True}, {"background": True}, {"background": True, "stream": True}, {"store": False}),
@@ -79,9 +81,11 @@ class Matrix:
     """
     Args:
         stage: With both tenants populated.
+        all_types: Try every type of item in every operation that takes items.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, all_types: bool = False) -> None:
+        self._all_types = all_types
         self.report = Report()
         self._stage = stage
         self._people = itertools.count()
@@ -156,8 +160,15 @@ class Matrix:
         if len(answers) != 1:
             self._problem(asked, "any", f"is answered in {len(answers)} ways")
 
+    def _fields(self, operation: Operation) -> Sequence[Field | None]:
+        """All of them; of items, every type in one operation, and in the others those whose ids are looked at."""
+        fields = fields_of(operation)
+        if not self._all_types and operation.name != "createResponse":
+            fields = [each for each in fields if each.variant in ("", *_TELLING_TYPES)]
+        return fields or [None]
+
     async def _operation(self, operation: Operation) -> None:
-        for each in fields_of(operation) or [None]:
+        for each in self._fields(operation):
             for label, value in self._values(each):
                 asked = self._asked(operation, each, value)
                 # Who has no good credential is refused before the body is looked at: one operation tells it of all.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection
 
 from antiphon.crypto.envelope import HEADER_BYTES
-from antiphon.crypto.family_keys import FamilyCache
+from antiphon.crypto.family_keys import FamilyCache, UnknownTenantKey
 from antiphon.crypto.key_rings import KeyRing, KeyRings
 from antiphon.crypto.lifetimes import Lifetimes
 from antiphon.crypto.sealed_keys import SealedKeys
@@ -109,7 +109,11 @@ class SealingCodec:
         """See :meth:`Codec.keys`."""
         now = self._monotonic()
         ring = self._rings.at_hand(tenant, now) or await self._rings.get(tenant)
-        keys = self._at_hand(ring, families, now) or await self._families.load(ring, families, now)
+        try:
+            keys = self._at_hand(ring, families, now) or await self._families.load(ring, families, now)
+        except UnknownTenantKey:
+            ring = await self._newest_ring(tenant)
+            keys = await self._families.load(ring, families, now)
         if payloads and not keys.can_open(payloads):
             return await self._look_again(ring, families, payloads)
         return keys
@@ -118,7 +122,12 @@ class SealingCodec:
         """See :meth:`Codec.found`."""
         if family == TENANT_FAMILY:
             return b""
-        return await self._families.found(await self.ring(tenant), family, self._monotonic(), is_new=is_new)
+        now = self._monotonic()
+        ring = self._rings.at_hand(tenant, now) or await self._rings.get(tenant)
+        try:
+            return await self._families.found(ring, family, now, is_new=is_new)
+        except UnknownTenantKey:
+            return await self._families.found(await self._newest_ring(tenant), family, now, is_new=is_new)
 
     async def ring(self, tenant: TenantId) -> KeyRing:
         """
@@ -143,10 +152,13 @@ class SealingCodec:
     async def _look_again(self, ring: KeyRing, families: Collection[Family], payloads: Collection[bytes]) -> SealedKeys:
         """Read keys and seals that were added since they were read; what cannot be opened even so says so itself."""
         if not {payload[:HEADER_BYTES] for payload in payloads} <= ring.headers:
-            self._rings.forget(ring.tenant)
-            ring = await self._rings.get(ring.tenant)
+            ring = await self._newest_ring(ring.tenant)
         self._families.forget_some(ring.tenant, families)
         return await self._families.load(ring, families, self._monotonic())
+
+    async def _newest_ring(self, tenant: TenantId) -> KeyRing:
+        self._rings.forget(tenant)
+        return await self._rings.get(tenant)
 
 
 class UnsealedCodec:

@@ -29,7 +29,11 @@ from antiphon.hub.ids import Family, TenantId
 from antiphon.sessions.codec import TENANT_FAMILY
 from antiphon.sessions.store import SessionStore
 
-__all__ = ["FamilyCache"]
+__all__ = ["FamilyCache", "UnknownTenantKey"]
+
+
+class UnknownTenantKey(StoreCorrupt):
+    """A family commits only to versions of its tenant's key that are not in the ring: newer ones, or destroyed ones."""
 
 
 class _Held:
@@ -74,6 +78,7 @@ class FamilyCache:
         The keys of families, of which those that are not at hand are read. One statement, if there are any.
 
         Raises:
+            UnknownTenantKey: The ring may be older than a family.
             StoreCorrupt: A family does not exist, is not sealed, or is sealed with other keys.
         """
         found: dict[Family, FamilyKeys] = {}
@@ -178,7 +183,9 @@ def _family_keys(ring: KeyRing, family: Family, seal: FamilySeal) -> FamilyKeys:
     """
     versions = [version for version in seal.commitments if version in ring.keys]
     if not versions:
-        raise InvalidEnvelope("its seal commits to no key that the tenant has")
+        raise UnknownTenantKey(
+            f"The key of family '{family}' cannot be derived: its tenant has no key that it commits to."
+        )
     ciphers = {
         header_of(version): PayloadCipher(version, seal.key(version, ring.keys[version])) for version in versions
     }

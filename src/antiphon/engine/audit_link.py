@@ -1,9 +1,9 @@
 """
 The links of an audit trail's chain: what ties an entry to all entries before it.
 
-A link is HMAC-SHA-256 over the entry's index, the link before it and every field of the entry, with all their lengths in
-front, so that no two entries have the same text. Its key is derived from the tenant's secret, which the store has only
-sealed: who can write the database and has no keys can neither change an entry nor add one.
+A link is HMAC-SHA-256 over the entry's index, the link before it and every field of the entry, with all their lengths
+in front, so that no two entries have the same text. Its key is derived from the tenant's secret, which the store has
+only sealed: who can write the database and has no keys can neither change an entry nor add one.
 """
 
 from __future__ import annotations

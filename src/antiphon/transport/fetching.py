@@ -124,7 +124,10 @@ class GuardedFetcher:
 
 def _next_url(url: URL, location: str) -> URL:
     """Where a redirect leads."""
-    target = url.join(parse_url(location))
+    given = parse_url(location)
+    if given.scheme and not given.raw_host:  # "http:a/", which some take for a host and some for a path
+        raise Refused("spelling")
+    target = url.join(given)
     if url.scheme == "https" and target.scheme != "https":
         raise Refused("scheme")
     return target

@@ -1,0 +1,201 @@
+"""
+The sweep of corruption: one byte of a sealed store is another, and everything is read.
+
+What a person or a model wrote is authenticated where it stands: it is what was stored, or there is an error. What the
+store keeps in the clear to find it by is not, and SQLite's pages have no checksums: a damaged key may make something
+unknown, a damaged column may say another time. The store's own check has to see that something is unknown.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from tests.faults.echo import echo_gateway
+from tests.faults.ledger import Ledger, Told
+from tests.faults.life import live, principal_of
+from tests.support.history_model import said_in_items
+from tests.sweeps.report import Report
+
+from antiphon import AntiphonError, Gateway
+from antiphon.hub.errors import NotFound, StoreCorrupt, StoreUnavailable
+from antiphon.hub.format import PageRequest
+from antiphon.telemetry import Log
+
+__all__ = ["CLEAR", "Truth", "flip", "read_all", "sweep"]
+
+# What of a response is kept in the clear, and thus not authenticated.
+CLEAR = {
+    "status",
+    "created_at",
+    "completed_at",
+    "model",
+    "usage",
+    "previous_response_id",
+    "conversation",
+    "id",
+}
+
+_NAME = "antiphon.db"
+_LOUD = (StoreCorrupt, StoreUnavailable)
+
+# By kind and name: what was told, or the items that the model saw.
+Truth = dict[tuple[str, str], Any]
+
+
+async def sweep(*, count: int, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
+    """Flip a byte at so many places, one after the other, and read everything each time."""
+    report = Report("corruption", seed)
+    started_at = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="antiphon-corruption-") as scratch:
+        whole = Path(scratch) / "whole"
+        whole.mkdir()
+        ledger = Ledger(whole / "ledger")
+        await live(whole / _NAME, ledger)
+        ledger.close()
+        told = Told.of(whole / "ledger")
+        truth, seen = await read_all(whole, told, None)
+        assert set(seen) == {"same"}, seen
+        rng = random.Random(seed)  # noqa: S311 - chooses what is damaged, hides nothing
+        size = (whole / _NAME).stat().st_size
+        for index in range(count):
+            offset = rng.randrange(size)
+            damaged = Path(scratch) / "damaged"
+            shutil.copytree(whole, damaged)
+            flip(damaged / _NAME, offset, 1 << rng.randrange(8))
+            _, outcomes = await read_all(damaged, told, truth)
+            report.violations += [f"byte {offset}: {what}" for what in outcomes if what not in _FINE]
+            _count(report, outcomes)
+            shutil.rmtree(damaged)
+            if index % 500 == 499:
+                say(f"{index + 1} bytes, {len(report.violations)} violations")
+    report.figures["bytes flipped"] = count
+    report.figures["seconds"] = round(time.monotonic() - started_at)
+    return report
+
+
+_FINE = ("same", "error", "unknown and seen by the check", "a clear column is another")
+
+
+def _count(report: Report, outcomes: Counter[str]) -> None:
+    """The worst that a flip did."""
+    worst = next((what for what in reversed(_FINE) if outcomes[what]), "violation")
+    report.figures[f"flips at worst: {worst}"] += 1
+
+
+def flip(path: Path, offset: int, bits: int) -> None:
+    """Make one byte of a file another."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        [byte] = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte ^ bits]))
+
+
+async def read_all(folder: Path, told: Told, truth: Truth | None) -> tuple[Truth, Counter[str]]:
+    """
+    Read everything in a store.
+
+    Args:
+        truth: What it has to be; None for what it is now.
+
+    Returns:
+        What was read, and how often what became of it. What is none of these is wrong, and says so.
+    """
+    return await _Reading(folder / _NAME, told, truth).run()
+
+
+class _Reading:
+    def __init__(self, store: Path, told: Told, truth: Truth | None) -> None:
+        self._store = store
+        self._told = told
+        self._truth = truth
+        self._read: Truth = {}
+        self._outcomes: Counter[str] = Counter()
+        self._unknown: list[tuple[str, str]] = []
+
+    async def run(self) -> tuple[Truth, Counter[str]]:
+        gateway = echo_gateway(self._store, log=Log("error", stream=StringIO()))
+        try:
+            await gateway.startup()
+            await self._all(gateway)
+            if self._unknown:
+                await self._check(gateway)
+        except _LOUD as error:
+            self._error(error)
+        except Exception as error:  # noqa: BLE001 - a crash is what is looked for
+            self._outcomes[f"a crash: {type(error).__name__}: {error}"] += 1
+        finally:
+            try:
+                await gateway.shutdown(1.0)
+            except _LOUD as error:
+                self._error(error)
+        return self._read, self._outcomes
+
+    async def _all(self, gateway: Gateway) -> None:
+        page = PageRequest(limit=100, order="asc")
+        for turn, response in self._told.answered.items():
+            if turn in self._told.erased:
+                continue
+            its_id, principal = response["id"], principal_of(self._told.asked[turn].tenant)
+            await self._one(("response", turn), lambda i=its_id, p=principal: gateway.retrieve(i, p))
+            await self._one(("input", turn), lambda i=its_id, p=principal: gateway.input_items(i, page, p))
+            if turn in self._told.said:
+                await self._one(("stream", turn), lambda i=its_id, p=principal: _stream(gateway, i, p))
+        for name, made in self._told.made.items():
+            if name not in self._told.erased:
+                its_id, principal = made.body["id"], principal_of(made.tenant)
+                await self._one(("conversation", name), lambda i=its_id, p=principal: gateway.retrieve_conversation(i, p))
+                await self._one(("items", name), lambda i=its_id, p=principal: gateway.conversation_items(i, page, p))
+
+    async def _one(self, what: tuple[str, str], read: Callable[[], Any]) -> None:
+        try:
+            value = await read()
+        except _LOUD as error:
+            self._error(error)
+            return
+        except NotFound:
+            self._unknown.append(what)
+            return
+        except AntiphonError as error:
+            self._outcomes[f"{what}: {type(error).__name__}: {error.message}"] += 1
+            return
+        value = [*value.items] if what[0] in {"input", "items"} else value
+        self._read[what] = value
+        self._outcomes["same" if self._truth is None else self._judged(what, value, self._truth[what])] += 1
+
+    def _judged(self, what: tuple[str, str], value: Any, truth: Any) -> str:
+        if value == truth:
+            return "same"
+        if what[0] in {"response", "conversation"}:
+            differing = {name for name in {*value, *truth} if value.get(name) != truth.get(name)}
+            if differing <= CLEAR:
+                return "a clear column is another"
+            return f"{what}: other content in {sorted(differing)}"
+        if what[0] in {"input", "items"}:
+            return f"{what}: other items: {said_in_items(value)}"
+        return f"{what}: another stream"
+
+    async def _check(self, gateway: Gateway) -> None:
+        assert gateway.store is not None
+        try:
+            problems = await gateway.store.check()
+        except _LOUD:
+            problems = ["damaged"]
+        for what in self._unknown:
+            self._outcomes["unknown and seen by the check" if problems else f"{what}: unknown, and nobody sees it"] += 1
+
+    def _error(self, error: AntiphonError) -> None:
+        self._outcomes["error" if len(error.message) > 20 else f"an error that helps nobody: {error.message}"] += 1
+
+
+async def _stream(gateway: Gateway, response_id: str, principal: Any) -> list[bytes]:
+    encoder = gateway.format.stream_encoder(obfuscate=False)
+    return [line async for event in gateway.follow(response_id, principal) for line in encoder.encode_each([event])]

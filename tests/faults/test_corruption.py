@@ -1,0 +1,33 @@
+"""A part of the sweep of corruption; ``python -m tests.faults corruption`` flips ten times as many bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+from tests.faults.conftest import NAME
+from tests.faults.corruption import read_all, sweep
+from tests.faults.ledger import Told
+
+
+async def test_no_flipped_byte_shows_other_content() -> None:
+    """Whatever byte is another, what is read is what was stored, or an error that says what to do."""
+    report = await sweep(count=200, seed=int.from_bytes(b"antiphon") % 9973)
+    assert report.violations == []
+    assert report.figures["flips at worst: error"] > 0, "no flip hit anything"
+
+
+def test_sweep_would_see_other_content(copy_of_life: Callable[[], Path]) -> None:
+    """Items that stand in other places, with their seals intact, are noticed."""
+    folder = copy_of_life()
+    told = Told.of(folder / "ledger")
+    truth, _ = asyncio.run(read_all(folder, told, None))
+    connection = apsw.Connection(str(folder / NAME))
+    swapped = "UPDATE items SET position = -position WHERE log = (SELECT log FROM conversations) AND position IN (1, 3)"
+    connection.execute(swapped)
+    connection.execute("UPDATE items SET position = position + 4 WHERE position < 0")
+    connection.close()
+    _, outcomes = asyncio.run(read_all(folder, told, truth))
+    assert any("other items" in outcome for outcome in outcomes), outcomes
