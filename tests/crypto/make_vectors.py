@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from pathlib import Path
 from typing import Any, get_args
@@ -69,7 +70,7 @@ def wrapped_vector(number: int) -> dict[str, Any]:
         "tenant": tenant,
         "version": version,
         "root_key": root.hex(),
-        "root_ref": "local:" + independent.hmac.new(root, b"antiphon/v1/key-check", "sha256").digest()[:8].hex(),
+        "root_ref": "local:" + hmac.new(root, b"antiphon/v1/key-check", "sha256").digest()[:8].hex(),
         "tenant_key": key.hex(),
         "nonce": nonce.hex(),
         "wrapped": independent.wrapped(key, tenant, version, blob).hex(),

@@ -85,7 +85,7 @@ async def test_a_weak_key_is_refused(key: bytes) -> None:
 
 async def test_a_variable_that_is_not_set_says_how_to_set_it() -> None:
     """The error has a command that makes a key."""
-    with pytest.raises(KeysUnavailable, match="os.urandom"):
+    with pytest.raises(KeysUnavailable, match=r"os\.urandom"):
         await EnvironmentKeys("ANTIPHON_ROOT", {}).open(create=True)
 
 

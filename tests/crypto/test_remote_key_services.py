@@ -150,10 +150,11 @@ async def test_a_service_that_refuses_is_an_outage(service: KeyService, remote: 
 async def test_a_service_that_is_not_there_is_an_outage(service: KeyService, remote: Remote) -> None:
     """A refused connection is told as one, within seconds."""
     wrapped = await service.wrap(TENANT_KEY, CONTEXT)
-    gone = {
-        "aws": lambda: AwsKms(ARN, connect=_nowhere),
-        "vault": lambda: VaultTransit("http://127.0.0.1:9#team/transit/antiphon", {"VAULT_TOKEN": TOKEN}),
-    }["aws" if isinstance(service, AwsKms) else "vault"]()
+    gone: KeyService = (
+        AwsKms(ARN, connect=_nowhere)
+        if isinstance(service, AwsKms)
+        else VaultTransit("http://127.0.0.1:9#team/transit/antiphon", {"VAULT_TOKEN": TOKEN})
+    )
     with pytest.raises(KeysUnavailable):
         await gone.unwrap(gone.ref, wrapped.blob, CONTEXT)
 

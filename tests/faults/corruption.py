@@ -1,9 +1,10 @@
 """
 The sweep of corruption: one byte of a sealed store is another, and everything is read.
 
-What a person or a model wrote is authenticated where it stands: it is what was stored, or there is an error. What the
-store keeps in the clear to find it by is not, and SQLite's pages have no checksums: a damaged key may make something
-unknown, a damaged column may say another time. The store's own check has to see that something is unknown.
+What a person or a model wrote is authenticated where it stands: each item, response and stream is what was stored, or
+there is an error. What the store keeps in the clear to find it by is not, and SQLite's pages have no checksums: a damaged
+key may make something unknown, a damaged column may say another time, a damaged position may give a turn another part of
+its own tenant's logs as its history. The store's own check has to see that something is unknown.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from tests.faults.echo import echo_gateway
-from tests.faults.ledger import Ledger, Told
-from tests.faults.life import live, principal_of
-from tests.support.history_model import said_in_items
-from tests.sweeps.report import Report
+import orjson
 
 from antiphon import AntiphonError, Gateway
 from antiphon.hub.errors import NotFound, StoreCorrupt, StoreUnavailable
 from antiphon.hub.format import PageRequest
 from antiphon.telemetry import Log
+from tests.faults.echo import echo_gateway
+from tests.faults.ledger import Ledger, Told
+from tests.faults.life import live, principal_of
+from tests.support.history_model import said_in_items
+from tests.sweeps.report import Report
 
 __all__ = ["CLEAR", "Truth", "flip", "read_all", "sweep"]
 
@@ -81,7 +83,8 @@ async def sweep(*, count: int, seed: int, say: Callable[[str], None] = lambda _:
     return report
 
 
-_FINE = ("same", "error", "unknown and seen by the check", "a clear column is another")
+# From the best to the worst.
+_FINE = ("same", "error", "unknown and seen by the check", "a clear column is another", "another part of a log")
 
 
 def _count(report: Report, outcomes: Counter[str]) -> None:
@@ -152,7 +155,9 @@ class _Reading:
         for name, made in self._told.made.items():
             if name not in self._told.erased:
                 its_id, principal = made.body["id"], principal_of(made.tenant)
-                await self._one(("conversation", name), lambda i=its_id, p=principal: gateway.retrieve_conversation(i, p))
+                await self._one(
+                    ("conversation", name), lambda i=its_id, p=principal: gateway.retrieve_conversation(i, p)
+                )
                 await self._one(("items", name), lambda i=its_id, p=principal: gateway.conversation_items(i, page, p))
 
     async def _one(self, what: tuple[str, str], read: Callable[[], Any]) -> None:
@@ -180,8 +185,24 @@ class _Reading:
                 return "a clear column is another"
             return f"{what}: other content in {sorted(differing)}"
         if what[0] in {"input", "items"}:
+            if all(item in self._items_of(what) for item in value):
+                return "another part of a log"
             return f"{what}: other items: {said_in_items(value)}"
-        return f"{what}: another stream"
+        return (
+            "a clear column is another" if _without_clear(value) == _without_clear(truth) else f"{what}: other events"
+        )
+
+    def _items_of(self, what: tuple[str, str]) -> list[Any]:
+        """Every item that the tenant of this was told of."""
+        assert self._truth is not None
+        tenant = self._tenant_of(what[1])
+        shown = [
+            value for (kind, name), value in self._truth.items() if self._tenant_of(name) == tenant and kind != "stream"
+        ]
+        return [item for value in shown for item in (value if isinstance(value, list) else value.get("output", ()))]
+
+    def _tenant_of(self, name: str) -> str:
+        return (self._told.asked if name in self._told.asked else self._told.made)[name].tenant
 
     async def _check(self, gateway: Gateway) -> None:
         assert gateway.store is not None
@@ -194,6 +215,15 @@ class _Reading:
 
     def _error(self, error: AntiphonError) -> None:
         self._outcomes["error" if len(error.message) > 20 else f"an error that helps nobody: {error.message}"] += 1
+
+
+def _without_clear(stream: list[bytes]) -> list[Any]:
+    """Its events, without what their response has in the clear."""
+    events = [orjson.loads(line) for line in stream]
+    return [
+        {**event, "response": {name: value for name, value in event.get("response", {}).items() if name not in CLEAR}}
+        for event in events
+    ]
 
 
 async def _stream(gateway: Gateway, response_id: str, principal: Any) -> list[bytes]:

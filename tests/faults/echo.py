@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tests.support.history_model import answer_to, said_in_messages
-from tests.support.scripted_upstream import delta, finish, usage_body, whole
 
 from antiphon import Gateway, SQLiteSessionStore
 from antiphon.engine.turn import TurnPolicy
@@ -17,6 +15,8 @@ from antiphon.hub.upstream import UpstreamReply, UpstreamRequest
 from antiphon.providers.openai_chat import provider
 from antiphon.telemetry import Log
 from antiphon.transport.replay import PreparedReply, ReplayReply
+from tests.support.history_model import answer_to, said_in_messages
+from tests.support.scripted_upstream import delta, finish, usage_body, whole
 
 __all__ = ["MODEL", "EchoTransport", "echo_gateway"]
 

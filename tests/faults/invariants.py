@@ -28,16 +28,16 @@ from typing import Any
 
 import apsw
 import orjson
-from tests.faults.echo import echo_gateway
-from tests.faults.ledger import Asked, Told
-from tests.faults.life import OPERATOR, TENANTS, body_of, key_of, principal_of
-from tests.support.history_model import answer_to, said_in_items
 
 from antiphon import AntiphonError, Gateway, SQLiteSessionStore
 from antiphon.app.sealing import StoreSealing
 from antiphon.engine.plan import TurnOptions
 from antiphon.hub.errors import ConversationNotFound, ResponseNotFound
 from antiphon.hub.format import PageRequest
+from tests.faults.echo import echo_gateway
+from tests.faults.ledger import Asked, Told
+from tests.faults.life import OPERATOR, TENANTS, body_of, key_of, principal_of
+from tests.support.history_model import answer_to, said_in_items
 
 __all__ = ["INVARIANTS", "Violation", "judge"]
 

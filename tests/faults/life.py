@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 
 import apsw
 import orjson
-from tests.faults.echo import MODEL, echo_gateway
-from tests.faults.ledger import Answered, Asked, Ended, Erased, Ledger, Made, Refused, Said
-from tests.faults.vfs import FaultyDisk
 
 from antiphon import AntiphonError, Gateway, Principal, SQLiteSessionStore
 from antiphon.crypto.codec import SealingCodec
@@ -27,6 +24,9 @@ from antiphon.hub.format import ConversationDraft
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.keys import KeyedRequest
 from antiphon.stores.sqlite import writer
+from tests.faults.echo import MODEL, echo_gateway
+from tests.faults.ledger import Answered, Asked, Ended, Erased, Ledger, Made, Refused, Said
+from tests.faults.vfs import FaultyDisk
 
 __all__ = ["OPERATOR", "TENANTS", "body_of", "key_of", "live", "principal_of"]
 

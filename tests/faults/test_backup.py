@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.faults.echo import echo_gateway
-from tests.faults.life import body_of, principal_of
 
 from antiphon import Gateway
 from antiphon.app.sealing import StoreSealing
 from antiphon.hub.errors import KeysUnavailable, ResponseNotFound
+from tests.faults.echo import echo_gateway
+from tests.faults.life import body_of, principal_of
 
 _ACME = principal_of("acme")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+
 from tests.faults.conftest import NAME
 from tests.faults.corruption import read_all, sweep
 from tests.faults.ledger import Told
@@ -30,4 +31,19 @@ def test_sweep_would_see_other_content(copy_of_life: Callable[[], Path]) -> None
     connection.execute("UPDATE items SET position = position + 4 WHERE position < 0")
     connection.close()
     _, outcomes = asyncio.run(read_all(folder, told, truth))
-    assert any("other items" in outcome for outcome in outcomes), outcomes
+    assert outcomes["another part of a log"] > 0, outcomes
+
+
+async def test_sweep_sees_other_content(copy_of_life: Callable[[], Path]) -> None:
+    """A response that says something else than it was held against, or that nobody can find, is named."""
+    folder = copy_of_life()
+    told = Told.of(folder / "ledger")
+    truth, _ = await read_all(folder, told, None)
+    truth["response", "a1"] = {**truth["response", "a1"], "metadata": {"other": "text"}}
+    truth["input", "a2"] = [{"type": "message", "content": "other"}]
+    connection = apsw.Connection(str(folder / NAME))
+    connection.execute("DELETE FROM responses WHERE id = ?", [told.answered["a5"]["id"]])
+    connection.close()
+    _, outcomes = await read_all(folder, told, truth)
+    assert [what for what in outcomes if "('response', 'a1'): other content in ['metadata']" in what]
+    assert outcomes["unknown and seen by the check"] + outcomes["('response', 'a5'): unknown, and nobody sees it"] > 0

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faults.echo import MODEL, echo_gateway
-from tests.faults.vfs import Fault, FaultyDisk, faulty_disk
-from tests.support.asgi_client import Answer, Application, ask, post
 
 from antiphon import NoKeys
 from antiphon.stores.sqlite import writer
+from tests.faults.echo import MODEL, echo_gateway
+from tests.faults.vfs import Fault, FaultyDisk, faulty_disk
+from tests.support.asgi_client import Answer, Application, ask, post
 
 _FAULTS: tuple[tuple[Fault, str], ...] = (("full", "disk is full"), ("error", "store"), ("short", "store"))
 

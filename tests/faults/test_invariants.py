@@ -10,6 +10,7 @@ from typing import NamedTuple
 import apsw
 import msgspec
 import pytest
+
 from tests.faults.conftest import NAME
 from tests.faults.invariants import INVARIANTS, judge
 from tests.faults.ledger import Answered, Erased, Ledger, Told

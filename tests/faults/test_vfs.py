@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+
 from tests.faults.vfs import Fault, FaultyDisk, faulty_disk
 
 

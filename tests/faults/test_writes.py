@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.faults.writes import MODES
 
 _ROOT = Path(__file__).parents[2]

@@ -125,7 +125,7 @@ class FaultyDisk(apsw.VFS):
                 self._image_of(path)
         return _File(self, path, name, flags)
 
-    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802, FBT001 - apsw's
+    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802 - apsw's
         with self._lock:
             self.meet("delete", filename)
             super().xDelete(filename, syncdir)
@@ -210,7 +210,9 @@ class _ShortWrite(Exception):
 
 
 class _File(apsw.VFSFile):
-    def __init__(self, disk: FaultyDisk, path: str | None, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
+    def __init__(
+        self, disk: FaultyDisk, path: str | None, name: str | apsw.URIFilename | None, flags: list[int]
+    ) -> None:
         self._disk = disk
         self._path = path
         super().__init__("unix", name, flags)

@@ -1,4 +1,4 @@
-"""Images and files that a request names by their URLs: left alone, refused, or fetched and given to the model as data."""
+"""Images and files that a request names by their URLs: left alone, refused, or fetched and given on as data."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class TestFetch:
 
     async def test_images_of_tool_outputs_are_fetched(self, captive: Captive, tmp_path: Path) -> None:
         """Wherever content stands, a URL in it is found."""
-        items = [
+        items: list[dict[str, object]] = [
             {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c1", "output": [image(URL)]},
         ]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["IDS", "WORDS", "Field", "Operation", "UnknownField", "fields_of", "least_body", "operations_of"]
+__all__ = ["IDS", "WORDS", "Field", "Operation", "UnknownField", "fields_of", "least_body", "operations_of", "texts_of"]
 
 # A string, by what it is called, and what it names. More than one kind where the field takes more than one.
 IDS: Mapping[str, tuple[str, ...]] = {
@@ -172,9 +172,15 @@ def fields_of(operation: Operation) -> list[Field]:
         if kinds
     ]
     if operation.media_type == "application/json" and operation.body is not None:
-        walker = _Walker(operation)
-        found += walker.found(operation.body)
+        found += [each for each in _Walker(operation).found(operation.body) if each.kinds]
     return found
+
+
+def texts_of(operation: Operation) -> list[Field]:
+    """Every string of an operation's body, whatever it is, and in every type of item."""
+    if operation.media_type != "application/json" or operation.body is None:
+        return []
+    return _Walker(operation).found(operation.body)
 
 
 def least_body(operation: Operation) -> Any:
@@ -195,8 +201,7 @@ class _Walker:
         seen: dict[tuple[tuple[str, ...], str], Field] = {}
         for steps, variant, body in self._walk(schema, (), "", frozenset()):
             kinds = _kinds(self._operation, steps)
-            if kinds:
-                seen.setdefault((steps, variant), Field(self._operation, "body", steps, kinds, variant, body))
+            seen.setdefault((steps, variant), Field(self._operation, "body", steps, kinds, variant, body))
         return list(seen.values())
 
     def _walk(

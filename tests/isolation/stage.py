@@ -253,7 +253,7 @@ class Stage:
                 await asyncio.sleep(0.005)
 
     async def _release(self) -> None:
-        for running in self.b.live.get("running", ()):
+        for running in self.b.live.get("running response", ()):
             with contextlib.suppress(AntiphonError):
                 await self.ask("POST", f"/v1/responses/{running}/cancel", key=self.b.key)
 
@@ -313,7 +313,7 @@ async def _keyed(stage: Stage, tenant: Tenant, live: Mapping[str, Sequence[str]]
     keys = []
     for operation in stage.operations:
         if any(parameter["name"] == "idempotency-key" for parameter in operation.parameters):
-            keys.append(f"{operation.name}-of-{live['api_key'][0]}")
+            keys.append(f"{operation.name}-of-{live['response'][0]}")
             path = target_of(operation, live)
             await stage.done(tenant, operation.method, path, least_body(operation), **{"idempotency-key": keys[-1]})
     return keys

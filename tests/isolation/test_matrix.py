@@ -69,7 +69,14 @@ async def test_the_matrix_tells_own_ids_from_others(tmp_path: Path) -> None:
         assert await Matrix(stage).control(anew()) == []
 
 
-# Plants.
+# Plants, and the operations in which they have to be found.
+_TOUCHED = {
+    "get_by_response_id": ("createResponse", "getResponse"),
+    "read_history_after": ("createResponse", "countInputTokens"),
+    "list_conversation_items": ("createResponse", "listConversationItems"),
+    "delete_conversation": ("createResponse", "deleteConversation"),
+    "find_items": ("createResponse", "createConversation"),
+}
 
 
 class Leaky:
@@ -107,7 +114,7 @@ class _Mixed:
         return mine_or_theirs
 
 
-@pytest.mark.parametrize("method", ["get_by_response_id", "read_head", "delete_response", "find_items"])
+@pytest.mark.parametrize("method", sorted(_TOUCHED))
 async def test_a_planted_leak_is_found(tmp_path: Path, method: str) -> None:
     """A store that looks into the other tenant, in one of its methods, is a problem of the matrix."""
 
@@ -118,14 +125,6 @@ async def test_a_planted_leak_is_found(tmp_path: Path, method: str) -> None:
         await both(stage)
         stage.operations = [each for each in stage.operations if each.name in _TOUCHED[method]]
         assert (await Matrix(stage).run()).problems
-
-
-_TOUCHED = {
-    "get_by_response_id": ("createResponse", "getResponse"),
-    "read_head": ("createResponse", "countInputTokens"),
-    "delete_response": ("createResponse", "deleteResponse"),
-    "find_items": ("createResponse", "createConversation"),
-}
 
 
 def _document(properties: dict[str, Any], parameters: list[dict[str, Any]]) -> dict[str, Any]:

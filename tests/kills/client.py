@@ -32,13 +32,16 @@ class Client:
     Talks to one process of the gateway.
 
     Args:
+        key: The tenant's API key.
         timeout_s: An answer that takes longer is a hang.
     """
 
-    def __init__(self, base_url: str, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, base_url: str, key: str, *, timeout_s: float = 30.0) -> None:
         self._base_url = base_url
         self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_s), connector=aiohttp.TCPConnector(limit=0)
+            headers={"authorization": f"Bearer {key}"},
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            connector=aiohttp.TCPConnector(limit=0),
         )
 
     async def close(self) -> None:

@@ -23,6 +23,9 @@ class Load:
 
     Args:
         rng: Decides who does what; the same seed sends the same kinds of turns.
+
+    Attributes:
+        begun: A turn was answered, or none will be.
     """
 
     def __init__(self, client: Client, ledger: Ledger, rng: random.Random, *, workers: int = 8) -> None:
@@ -30,6 +33,7 @@ class Load:
         self._ledger = ledger
         self._rng = rng
         self._dying = False
+        self.begun = asyncio.Event()
         self._tasks = [asyncio.ensure_future(self._work()) for _ in range(workers)]
 
     def expect_death(self) -> None:
@@ -61,6 +65,8 @@ class Load:
             self._ledger.violations.append("the gateway did not answer in time")
         except Refused as refusal:
             self._ledger.violations.append(f"the gateway refused a turn: {refusal}")
+        finally:
+            self.begun.set()
 
     async def _chained(self, chain: list[Turn], parent: Turn | None) -> None:
         turn = self._ledger.turn(parent.tag if parent else None, tools=self._maybe(0.25), stream=self._maybe(0.5))
@@ -96,6 +102,7 @@ class Load:
             self._ledger.leave_in_doubt(turn)
             raise
         self._ledger.acknowledge(turn, response)
+        self.begun.set()
 
     def _maybe(self, probability: float) -> bool:
         return self._rng.random() < probability

@@ -23,6 +23,11 @@ class Observer:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    async def knows(self, response_id: str) -> bool:
+        """Whether there is a response of this id for who asks."""
+        status, _ = await self._client.get(f"/responses/{response_id}")
+        return bool(status != 404)
+
     async def turn(self, response_id: str, *, continued_after: Sequence[Saying] | None = None) -> ObservedTurn:
         """
         A turn, its input items and, if asked for, what a continuation stands on.
@@ -61,10 +66,10 @@ class Observer:
         return str(answer["output"][0]["content"][0]["text"])
 
 
-def stored_ids(file: Path) -> set[str]:
-    """The ids of all responses in a SQLite store, read beside the gateway."""
+def stored_ids(file: Path, tenant: str) -> set[str]:
+    """The ids of all responses of a tenant in a SQLite store, read beside the gateway."""
     connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        return {row[0] for row in connection.execute("SELECT id FROM responses")}
+        return {row[0] for row in connection.execute("SELECT id FROM responses WHERE tenant = ?", (tenant,))}
     finally:
         connection.close()

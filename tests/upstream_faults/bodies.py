@@ -20,11 +20,13 @@ from tests.upstream_faults.doing import (
     json_body,
     resetting_after,
 )
-from tests.upstream_faults.fault import Answered, Broken, Fault
+from tests.upstream_faults.fault import Answered, Broken, Fault, Refused
 
 __all__ = ["FAULTS"]
 
 _BROKEN = Broken()
+# The head comes together with what cannot follow it, so there has been no answer.
+_NOT_HTTP = Refused(502, "upstream_broken")
 _HTTP_1_0 = b"HTTP/1.0 200 OK\r\n"
 _LENGTH = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
@@ -76,36 +78,48 @@ FAULTS = (
     Fault("out of resources", json_body(_ending("insufficient_system_resource")), Broken(503, "upstream_unavailable")),
     Fault("another role", json_body(WHOLE.replace(b'"assistant"', b'"user"')), Answered()),
     Fault("no usage", json_body(_counting(None)), Answered(usage=None)),
-    Fault("negative usage", json_body(_counting({"prompt_tokens": -1, "completion_tokens": -9})), Answered(usage=(0, 0))),
+    Fault(
+        "negative usage", json_body(_counting({"prompt_tokens": -1, "completion_tokens": -9})), Answered(usage=(0, 0))
+    ),
     Fault("huge usage", json_body(_counting({"prompt_tokens": 10**30})), _BROKEN),
     Fault("usage in words", json_body(_counting({"prompt_tokens": "seven"})), _BROKEN),
     Fault("usage in a list", json_body(_counting([7, 3])), _BROKEN),
     Fault("usage in fractions", json_body(_counting({"prompt_tokens": 7.5})), _BROKEN),
     Fault(
         "a call whose arguments hold a huge number",
-        json_body(json.dumps(whole(None, tool_calls=[{"function": {"name": "f", "arguments": {"n": 10**30}}}])).encode()),
+        json_body(
+            json.dumps(whole(None, tool_calls=[{"function": {"name": "f", "arguments": {"n": 10**30}}}])).encode()
+        ),
         Answered(text="", output=("function_call",)),
     ),
     Fault("an error", json_body(error("No.", code="server_error")), Broken(503, "upstream_unavailable")),
     Fault("an error that is a text", json_body(b'{"error": "No."}'), Broken(503, "upstream_unavailable")),
-    Fault("an error with the key", json_body(error(f"Key {CREDENTIAL} has expired", code=401)), Broken(502, "upstream_authentication_failed")),
+    Fault(
+        "an error with the key",
+        json_body(error(f"Key {CREDENTIAL} has expired", code=401)),
+        Broken(502, "upstream_authentication_failed"),
+    ),
     Fault("an error with a huge code", json_body(error("No.", code=10**30)), Broken(503, "upstream_unavailable")),
-    Fault("429 within", json_body(error("Slow.", code=429)), Broken(429, "rate_limit_exceeded", "rate_limit_error", stream_code="rate_limit_exceeded")),
+    Fault(
+        "429 within",
+        json_body(error("Slow.", code=429)),
+        Broken(429, "rate_limit_exceeded", "rate_limit_error", stream_code="rate_limit_exceeded"),
+    ),
     Fault("a lie about gzip", json_body(WHOLE, "content-encoding: gzip"), _BROKEN),
     Fault("a lie about deflate", json_body(WHOLE, "content-encoding: deflate"), _BROKEN),
     Fault("gzip", json_body(gzip.compress(WHOLE), "content-encoding: gzip"), Answered()),
     Fault("half of a gzip", json_body(gzip.compress(WHOLE)[:-20], "content-encoding: gzip"), _BROKEN),
     Fault("gzip bomb", json_body(bomb("gzip"), "content-encoding: gzip"), _BROKEN),
     Fault("deflate bomb", json_body(bomb("deflate"), "content-encoding: deflate"), _BROKEN),
-    Fault("longer than its length", gone_after(_LENGTH % (len(WHOLE) - 9) + WHOLE), _BROKEN),
+    Fault("longer than its length", gone_after(_LENGTH % (len(WHOLE) - 9) + WHOLE), _NOT_HTTP),
     Fault("shorter than its length", gone_after(_LENGTH % (len(WHOLE) + 9) + WHOLE), _BROKEN),
     Fault("closed in the middle", gone_after(_LENGTH % len(WHOLE) + WHOLE[:100]), _BROKEN),
     Fault("reset in the middle", resetting_after(_LENGTH % len(WHOLE) + WHOLE[:100]), _BROKEN),
     Fault("closed behind the head", gone_after(_LENGTH % len(WHOLE)), _BROKEN),
-    Fault("chunks that are none", gone_after(CHUNKED + b"zz\r\nnonsense\r\n"), _BROKEN),
-    Fault("a chunk of negative size", gone_after(CHUNKED + b"-5\r\nhello\r\n"), _BROKEN),
+    Fault("chunks that are none", gone_after(CHUNKED + b"zz\r\nnonsense\r\n"), _NOT_HTTP),
+    Fault("a chunk of negative size", gone_after(CHUNKED + b"-5\r\nhello\r\n"), _NOT_HTTP),
     Fault("a chunk of huge size", gone_after(CHUNKED + b"ffffffffffffffff\r\nhello"), _BROKEN),
-    Fault("a chunk longer than its size", gone_after(CHUNKED + b"3\r\nhello\r\n0\r\n\r\n"), _BROKEN),
+    Fault("a chunk longer than its size", gone_after(CHUNKED + b"3\r\nhello\r\n0\r\n\r\n"), _NOT_HTTP),
     Fault("a chunk without an end", gone_after(CHUNKED + chunk(HELLO)[:200]), Broken(said="")),
     Fault("HTTP/1.0", gone_after(_HTTP_1_0 + JSON.encode() + b"\r\n\r\n" + WHOLE), Answered()),
     Fault("HTTP/1.0 cut off", gone_after(_HTTP_1_0 + JSON.encode() + b"\r\n\r\n" + WHOLE[:-9]), _BROKEN),

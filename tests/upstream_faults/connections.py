@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.fault_proxy import Plan
-from tests.transport.servers import closing, stalling
+from tests.transport.servers import CHUNKED, END, chunk, closing, reply, saying, stalling
 from tests.upstream_faults.doing import (
     HASTY,
     HELLO,
@@ -15,12 +15,12 @@ from tests.upstream_faults.doing import (
     through,
 )
 from tests.upstream_faults.fault import Answered, Fault, Refused
-from tests.transport.servers import CHUNKED, END, chunk, reply, saying
 
 __all__ = ["FAULTS"]
 
 _UNREACHABLE = Refused(502, "upstream_unreachable", tries=2)
 _NEVER_CAME = Refused(502, "upstream_unreachable", tries=0)
+_NO_HELLO = Refused(504, "upstream_timeout", tries=0)
 _NOT_HTTP = Refused(502, "upstream_broken")
 _SILENT = Refused(504, "upstream_timeout")
 _STREAM = CHUNKED + chunk(HELLO) + END
@@ -31,7 +31,7 @@ FAULTS = (
     Fault("host name that is none", closing, _NEVER_CAME, at="not a name"),
     Fault("TLS of an unknown authority", closing, _NEVER_CAME, at="https", tls="stranger"),
     Fault("TLS for another host", closing, _NEVER_CAME, at="https", tls="other host"),
-    Fault("TLS to a server without", closing, _NEVER_CAME, at="https"),
+    Fault("TLS to a server that waits for HTTP", closing, _NO_HELLO, at="https", timeouts=HASTY),
     Fault("no TLS to a server with it", closing, _NEVER_CAME, at="http", tls="stranger"),
     Fault("closed before the answer", closing, _UNREACHABLE),
     Fault("reset before the answer", resetting_after(), _UNREACHABLE),
@@ -43,7 +43,9 @@ FAULTS = (
     Fault("proxy that half closes in the headers", through(Plan(cut_after=9, cut="half close"), _STREAM), _UNREACHABLE),
     Fault("black hole", through(Plan(accepts="black hole"), _STREAM), _SILENT, timeouts=HASTY),
     Fault("no first byte", stalling, _SILENT, timeouts=HASTY),
-    Fault("silence within the headers", through(Plan(cut_after=20, cut="black hole"), _STREAM), _SILENT, timeouts=HASTY),
+    Fault(
+        "silence within the headers", through(Plan(cut_after=20, cut="black hole"), _STREAM), _SILENT, timeouts=HASTY
+    ),
     Fault("another protocol", gone_after(b"SSH-2.0-OpenSSH_9.6\r\n"), _NOT_HTTP),
     Fault("binary noise", gone_after(bytes(range(256)) * 4 + b"\r\n\r\n"), _NOT_HTTP),
     Fault("HTTP/2 preface", gone_after(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\r\n\r\n"), _NOT_HTTP),

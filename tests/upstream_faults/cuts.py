@@ -86,9 +86,7 @@ class Report:
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {status}" for status, count in sorted(self.ends.items()))
         rate = self.count / self.seconds if self.seconds else 0.0
-        return (
-            f"{self.count} cases, seed {self.seed}: {ends}; {rate:.0f} a second; {len(self.violations)} violations"
-        )
+        return f"{self.count} cases, seed {self.seed}: {ends}; {rate:.0f} a second; {len(self.violations)} violations"
 
 
 def sweep(*, count: int, seed: int, decode: Callable[[Case, bytes], Outcome] | None = None) -> Report:
@@ -104,7 +102,8 @@ def sweep(*, count: int, seed: int, decode: Callable[[Case, bytes], Outcome] | N
     wholes = {name: decode(Case(name, len(data), (), "ended"), data) for name, data in streams.items()}
     report = Report(count, seed)
     began_at = time.perf_counter()
-    for case in itertools.islice(_cases(streams, random.Random(seed)), count):
+    chance = random.Random(seed)  # noqa: S311 - the same cases every time
+    for case in itertools.islice(_cases(streams, chance), count):
         complaint = _judge(case, streams[case.stream], wholes[case.stream], decode, report)
         if complaint:
             report.violations.append(f"{case}: {complaint}")
@@ -122,20 +121,21 @@ def outcome_of(case: Case, data: bytes) -> Outcome:
     error: AntiphonError | None = None
     try:
         for batch in _batches(case, data):
-            if batch and isinstance(batch[-1], ReplyEnd):
-                end, batch = batch[-1], batch[:-1]
-            order.feed(batch)
+            last = batch[-1] if batch else None
+            if isinstance(last, ReplyEnd):
+                end = last
             events: list[Event | OtherEvent] = [event for event in batch if not isinstance(event, ReplyEnd)]
+            assert len(batch) - len(events) == (end is not None), "an end that is not the last"
+            order.feed(events)
             accumulator.feed(events)
             said.append(encoder.encode(events))
     except AntiphonError as fault:
         error, end = fault, None
         accumulator.close_open("incomplete")
     status = "failed" if end is None else end.status
-    last = terminal_event({"status": status})
-    order.feed([last])
-    terminal = encoder.encode([last])
-    return Outcome(status, b"".join(said), terminal, accumulator.output(), error)
+    terminal = terminal_event({"status": status})
+    order.feed([terminal])
+    return Outcome(status, b"".join(said), encoder.encode([terminal]), accumulator.output(), error)
 
 
 def _batches(case: Case, data: bytes) -> Iterator[Sequence[ReplyEvent]]:
@@ -186,7 +186,7 @@ def _judge(
         return f"the gateway's own fault: {outcome.error!r}"
     if sum(map((outcome.said + outcome.terminal).count, _TERMINAL)) != 1:
         return "not exactly one terminal event"
-    if outcome.status != "failed" or case.cut == len(data) and case.end == "ended":
+    if outcome.status != "failed" or (case.cut == len(data) and case.end == "ended"):
         return _compare_whole(case, data, outcome, whole)
     return _compare_prefix(outcome, whole)
 

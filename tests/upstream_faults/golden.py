@@ -33,9 +33,7 @@ _OWN: Mapping[str, bytes] = {
     "own_wide_text": text_stream("Ünïcödé 漢字 🜁🜂 e\u0301 \u2028 end"),
     "own_raw_utf8": 'data: {"choices":[{"index":0,"delta":{"content":"漢字 🜁 ß"}}]}\n\n'.encode() + finish(),
     "own_crossed_calls": b"".join(_CALLS) + finish("tool_calls"),
-    "own_comments": b": one\n\n".join(
-        [b"", *(event + b"\n\n" for event in text_stream("a b c").split(b"\n\n")[:-1])]
-    ),
+    "own_comments": b": one\n\n".join([b"", *(event + b"\n\n" for event in text_stream("a b c").split(b"\n\n")[:-1])]),
     "own_byte_order_mark": b"\xef\xbb\xbf" + text_stream("mark"),
     "own_carriage_returns": text_stream("one two").replace(b"\n", b"\r"),
     "own_events_of_two_lines": text_stream("x y").replace(b'"choices"', b'\ndata: "choices"'),

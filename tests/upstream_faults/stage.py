@@ -70,7 +70,7 @@ class Stage:
     async def _turn(self, model: str, *, stream: bool) -> Answer:
         answer = await post(self.app, "/v1/responses", {"model": model, "input": "hi", "stream": stream})
         shown = answer.body + repr(answer.headers).encode()
-        assert [] == [secret for secret in self.secrets if secret in shown]
+        assert [secret for secret in self.secrets if secret in shown] == []
         assert self.log.getvalue() == ""
         return answer
 
@@ -83,7 +83,9 @@ async def staged(fault: Fault) -> AsyncIterator[Stage]:
         serving(fault.does, tls=_tls(fault)) as faulty,
         serving(json_body(WHOLE)) as healthy,
     ):
-        bad = upstream(_place(fault, faulty), name="faulty", api_key=CREDENTIAL, models=[FAULTY], timeouts=fault.timeouts)
+        bad = upstream(
+            _place(fault, faulty), name="faulty", api_key=CREDENTIAL, models=[FAULTY], timeouts=fault.timeouts
+        )
         good = upstream(healthy.base_url, name="healthy", models=["n"])
         gateway = Gateway(
             [bad, good],
@@ -103,7 +105,7 @@ def events_of(answer: Answer) -> list[Any]:
     assert answer.status == 200, answer.body
     assert answer.headers["content-type"].startswith("text/event-stream")
     *frames, done, rest = answer.body.decode().split("\n\n")
-    assert ("data: [DONE]", "") == (done, rest)
+    assert (done, rest) == ("data: [DONE]", "")
     events = [orjson.loads(frame.split("\ndata: ", 1)[1]) for frame in frames]
     assert list(range(len(events))) == [event["sequence_number"] for event in events]
     ends = [event for event in events if event["type"].split(".")[1] in ("completed", "incomplete", "failed")]

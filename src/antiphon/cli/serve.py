@@ -211,7 +211,12 @@ class _Server(uvicorn.Server):
 
 
 def _carry_library_logs(settings: Settings) -> None:
-    """Put the standard library's loggers behind our own log, as the one handler there is."""
+    """
+    Put the standard library's loggers behind our own log, as the one handler there is.
+
+    Warnings and errors alone, whatever our level is: below that, libraries quote what they carry. `websockets` writes
+    every header of a handshake, the credential too, and the beginning of every frame.
+    """
     root = logging.getLogger()
     root.handlers[:] = [StandardLogHandler(Log(settings.log_level))]
-    root.setLevel(logging.DEBUG if settings.log_level == "debug" else logging.WARNING)
+    root.setLevel(logging.WARNING)

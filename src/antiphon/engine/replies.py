@@ -11,7 +11,7 @@ from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken, UpstreamError
 from antiphon.hub.events import ReplyEnd, ResponseCompleted, ResponseCreated
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import Item
-from antiphon.hub.upstream import ReplyDecoder, ReplyEvent, UpstreamReply
+from antiphon.hub.upstream import ReplyDecoder, ReplyEvent
 from antiphon.streams.accumulator import Accumulator
 from antiphon.streams.order import OrderCheck
 
@@ -49,7 +49,7 @@ async def read_events(answer: Answer, decoder: ReplyDecoder, *, max_bytes: int) 
     """
     reply = answer.reply
     try:
-        if not is_stream(reply, asked_for=answer.call.stream, upstream=answer.target.upstream.name):
+        if not is_stream(answer):
             yield decoder.whole(await reply.read_all(max_bytes))
             return
         received_bytes = 0
@@ -97,20 +97,23 @@ async def read_whole(answer: Answer, *, ids: IdFactory, family: Family, max_byte
     return WholeReply(items=tuple(accumulator.items()), end=end)
 
 
-def is_stream(reply: UpstreamReply, *, asked_for: bool, upstream: str) -> bool:
+def is_stream(answer: Answer) -> bool:
     """
     Whether a reply has to be read as a stream; some servers answer a stream request with one JSON body.
 
     Raises:
         UpstreamBroken: It is neither.
     """
-    kind = reply.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = answer.reply.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind == "text/event-stream":
         return True
     if kind in ("application/json", "text/json") or kind.endswith("+json"):
         return False
     if kind in ("", "text/plain", "application/octet-stream"):
-        return asked_for
-    raise UpstreamBroken(
-        f"Upstream '{upstream}' answered with content type '{kind[:_SHOWN_CHARS]}' instead of JSON or an event stream."
+        return answer.call.stream
+    upstream = answer.target.upstream
+    error = UpstreamBroken(
+        f"Upstream '{upstream.name}' answered with content type '{kind[:_SHOWN_CHARS]}' instead of JSON or a stream."
     )
+    upstream.conceal(error)
+    raise error

@@ -301,7 +301,7 @@ class Turn:
         return Question(target=target, call=call, request=await asyncio.to_thread(encode, call))
 
     async def _take_in(self, answer: Answer, decoder: ReplyDecoder) -> None:
-        if is_stream(answer.reply, asked_for=answer.call.stream, upstream=answer.target.upstream.name):
+        if is_stream(answer):
             self._streamed = True
         async for events in read_events(answer, decoder, max_bytes=self._policy.max_response_bytes):
             self._take(events)

@@ -38,7 +38,10 @@ _CREDENTIALS = (
 # What a vendor behind a vendor calls its machines, and what stands in the query of an address, is not for clients.
 _PLACES = (
     (re.compile(r"(://[^\s?\"'<>]+\?)[^\s\"'<>]+"), r"\1***"),
-    (re.compile(r"://(?:[^\s/:.\"'<>]+|[^\s/:\"'<>]+\.(?:internal|local|lan|svc))(?=[/:\s\"'<>]|$)(?::\d+)?"), "://***"),
+    (
+        re.compile(r"://(?:[^\s/:.\"'<>]+|[^\s/:\"'<>]+\.(?:internal|local|lan|svc))(?=[/:\s\"'<>]|$)(?::\d+)?"),
+        "://***",
+    ),
     (re.compile(r"://\[[0-9a-fA-F:.]+\](?::\d+)?"), "://***"),
     (
         re.compile(

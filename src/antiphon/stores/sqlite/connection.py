@@ -53,13 +53,15 @@ def translated() -> Iterator[None]:
     """Raise SQLite's errors as ours."""
     try:
         yield
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         raise translate(error) from error
 
 
-def translate(error: apsw.Error) -> AntiphonError:
+def translate(error: apsw.Error | UnicodeDecodeError) -> AntiphonError:
     """What an error of SQLite means to a caller. Its text names tables and system calls, never content."""
     match error:
+        case UnicodeDecodeError():
+            return StoreCorrupt("The store's file is damaged (a text in it is none). Restore a backup.")
         case apsw.ConstraintError():
             return StoreConflict("An id is in use. Nothing was stored.")
         case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():

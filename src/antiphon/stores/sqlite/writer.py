@@ -177,7 +177,7 @@ class Writer:
         """Run a job and note its refusal. An error of SQLite's (disk full, I/O) is the whole transaction's."""
         try:
             job.result = job.work(self._connection)
-        except apsw.ConstraintError as error:
+        except (apsw.ConstraintError, UnicodeDecodeError) as error:
             job.error = translate(error)
         except apsw.Error:
             raise
