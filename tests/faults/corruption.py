@@ -2,9 +2,9 @@
 The sweep of corruption: one byte of a sealed store is another, and everything is read.
 
 What a person or a model wrote is authenticated where it stands: each item, response and stream is what was stored, or
-there is an error. What the store keeps in the clear to find it by is not, and SQLite's pages have no checksums: a damaged
-key may make something unknown, a damaged column may say another time, a damaged position may give a turn another part of
-its own tenant's logs as its history. The store's own check has to see that something is unknown.
+there is an error. What the store keeps in the clear to find it by is not, and SQLite's pages have no checksums: a
+damaged key may make something unknown, a damaged column may say another time, a damaged position may give a turn
+another part of its own tenant's logs as its history. The store's own check has to see that something is unknown.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -148,17 +149,15 @@ class _Reading:
             if turn in self._told.erased:
                 continue
             its_id, principal = response["id"], principal_of(self._told.asked[turn].tenant)
-            await self._one(("response", turn), lambda i=its_id, p=principal: gateway.retrieve(i, p))
-            await self._one(("input", turn), lambda i=its_id, p=principal: gateway.input_items(i, page, p))
+            await self._one(("response", turn), partial(gateway.retrieve, its_id, principal))
+            await self._one(("input", turn), partial(gateway.input_items, its_id, page, principal))
             if turn in self._told.said:
-                await self._one(("stream", turn), lambda i=its_id, p=principal: _stream(gateway, i, p))
+                await self._one(("stream", turn), partial(_stream, gateway, its_id, principal))
         for name, made in self._told.made.items():
             if name not in self._told.erased:
                 its_id, principal = made.body["id"], principal_of(made.tenant)
-                await self._one(
-                    ("conversation", name), lambda i=its_id, p=principal: gateway.retrieve_conversation(i, p)
-                )
-                await self._one(("items", name), lambda i=its_id, p=principal: gateway.conversation_items(i, page, p))
+                await self._one(("conversation", name), partial(gateway.retrieve_conversation, its_id, principal))
+                await self._one(("items", name), partial(gateway.conversation_items, its_id, page, principal))
 
     async def _one(self, what: tuple[str, str], read: Callable[[], Any]) -> None:
         try:

@@ -1,12 +1,14 @@
 """
 One whole life of a gateway on a store: every kind of turn, what is erased, a tenant's new key, a moved log, the end.
 
-What clients are told goes into a ledger before anything else is done. A step that is refused is left out, and so is what
-needs it; the life goes on. It takes the same steps in the same order every time.
+What clients are told goes into a ledger before anything else is done. A step that is refused is left out, and so is
+what needs it; the life goes on. It takes the same steps in the same order every time.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -20,7 +22,7 @@ from antiphon.crypto.codec import SealingCodec
 from antiphon.crypto.rotation import rotate_tenant
 from antiphon.engine.administration_requests import NewApiKey, NewTenant
 from antiphon.engine.plan import TurnOptions
-from antiphon.hub.format import ConversationDraft
+from antiphon.formats.responses import ResponsesFormat
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.keys import KeyedRequest
 from antiphon.stores.sqlite import writer
@@ -77,7 +79,7 @@ class _Life:
         gateway = None
         for _ in range(3):
             gateway = echo_gateway(self._store)
-            # apsw raises what the disk did while SQLite closed a file, too; of a disk of the system's it would not hear.
+            # apsw raises what the disk did while SQLite closed a file, too; of the system's own disk it does not hear.
             with suppress(AntiphonError, apsw.Error):
                 await gateway.startup()
                 break
@@ -153,8 +155,7 @@ class _Life:
 
     async def _conversation(self, gateway: Gateway, name: str) -> None:
         item = {"type": "message", "role": "user", "content": f"this is {name}"}
-        draft = gateway.format.decode_conversation({"items": [item], "metadata": {"name": name}})
-        assert isinstance(draft, ConversationDraft)
+        draft = ResponsesFormat().decode_conversation({"items": [item], "metadata": {"name": name}})
         body = await self._try(name, gateway.create_conversation(draft, principal_of("acme")))
         if body is not None:
             self._ids[name] = body["id"]
@@ -198,3 +199,15 @@ class _Life:
 
 async def _no_pause(_: float) -> None:
     return None
+
+
+def main() -> None:
+    """``python -m tests.faults.life FOLDER``: one life in a folder, on the system's own disk."""
+    folder = Path(sys.argv[1])
+    ledger = Ledger(folder / "ledger")
+    asyncio.run(live(folder / "antiphon.db", ledger))
+    ledger.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Backups that are made while turns are written: whole, a prefix of what was acknowledged, and sealed as the store is."""
+"""Backups made while turns are written: whole, a prefix of what was acknowledged, and sealed as the store is."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def shown(gateway: Gateway, told: list[dict[str, object]]) -> list[bool]:
 
 
 async def test_backup_is_a_prefix_of_what_was_acknowledged(tmp_path: Path) -> None:
-    """A backup beside two writers is sound, holds what was told before it and no hole, opens with the key, and goes on."""
+    """A backup beside two writers is sound, holds all that was told before and no hole, and can be continued."""
     store, copy = tmp_path / "store.db", tmp_path / "copy.db"
     told: tuple[list[dict[str, object]], list[dict[str, object]]] = ([], [])
     async with echo_gateway(store) as gateway:
@@ -81,8 +81,8 @@ async def test_backup_cannot_be_opened_without_its_key(tmp_path: Path) -> None:
 
 async def test_restoring_brings_back_what_was_erased_since(tmp_path: Path) -> None:
     """
-    A backup from before an erasure has its own copy of the family's salt: erased is erased in the store, and a backup is
-    what it was until it is destroyed, or the tenant's key was rotated and the backup's wrapped key cannot be unwrapped.
+    A backup from before an erasure has its own copy of the family's salt: what was erased is erased in the store, and a
+    backup stays what it was for as long as there is a root key that opens it.
     """
     store, copy = tmp_path / "store.db", tmp_path / "copy.db"
     async with echo_gateway(store) as gateway:

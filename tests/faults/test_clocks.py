@@ -12,7 +12,7 @@ import pytest
 from antiphon import Gateway, Limits, Principal, SQLiteSessionStore
 from antiphon.engine.administration_requests import NewApiKey, NewTenant
 from antiphon.hub.errors import ConversationLocked, TooManyRequests
-from antiphon.hub.format import PageRequest
+from antiphon.hub.format import ConversationDraft, PageRequest
 from antiphon.hub.ids import TenantId
 from antiphon.testing.store_fixture import FixedClock
 from tests.faults.echo import MODEL, echo_gateway
@@ -39,7 +39,7 @@ JUMPS = {
 }
 
 
-@pytest.fixture(params=JUMPS.values(), ids=JUMPS)
+@pytest.fixture(params=list(JUMPS.values()), ids=list(JUMPS))
 def jump(request: pytest.FixtureRequest) -> Jump:
     given: Jump = request.param
     return given
@@ -54,7 +54,7 @@ async def on(store: Path, clock: FixedClock) -> AsyncIterator[Gateway]:
 
 async def conversation_of(gateway: Gateway) -> str:
     """The id of a new conversation."""
-    body = await gateway.create_conversation(gateway.format.decode_conversation({}), _ACME)
+    body = await gateway.create_conversation(ConversationDraft(), _ACME)
     return str(body["id"])
 
 
@@ -92,7 +92,7 @@ async def test_time_never_runs_backwards_in_a_conversation(tmp_path: Path, jump:
 
 
 async def test_audit_trail_keeps_its_order(tmp_path: Path, jump: Jump) -> None:
-    """What was done is in the trail in the order in which it was done, whatever time it bears, and the chain is whole."""
+    """The trail has what was done in the order in which it was done, whatever time it bears, and is whole."""
     clock = FixedClock(jump.start_s)
     async with on(tmp_path / "store.db", clock) as gateway:
         assert gateway.administration is not None
@@ -108,7 +108,7 @@ async def test_audit_trail_keeps_its_order(tmp_path: Path, jump: Jump) -> None:
 
 
 async def test_lease_is_held_for_no_less_and_ends(tmp_path: Path, jump: Jump) -> None:
-    """A lease ends when the clock is past its end; a clock that was set back prolongs it, and fences it all the same."""
+    """A lease ends when the clock is past its end; one that was set back prolongs it, and who comes later is ahead."""
     clock = FixedClock(jump.start_s)
     async with on(tmp_path / "store.db", clock) as gateway:
         conversation = await conversation_of(gateway)

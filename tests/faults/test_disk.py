@@ -1,4 +1,4 @@
-"""A gateway on a disk that is full, that fails, or whose fsync fails: it refuses turns, goes on reading, and recovers."""
+"""A gateway on a disk that is full, or fails, or whose fsync does: it refuses turns, can be read, and recovers."""
 
 from __future__ import annotations
 

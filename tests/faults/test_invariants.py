@@ -19,7 +19,7 @@ TRIGGERS_OFF = "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
 
 
 class Planted(NamedTuple):
-    """Something wrong: what is done to the file (``:a1`` is that turn's response id), and what the judge has to find."""
+    """Something wrong: what is done to the file (``:a1`` is a turn's response id), and what the judge has to find."""
 
     invariant: str
     what: str
@@ -30,8 +30,6 @@ def planted(invariant: str, what: str, *statements: str) -> Planted:
     return Planted(invariant, what, statements)
 
 
-_LAST_OF_C = "(SELECT log FROM conversations LIMIT 1)"
-
 PLANTED = (
     planted("I1", "a response is gone", "DELETE FROM responses WHERE id = :a2"),
     planted("I1", "a conversation is gone", "DELETE FROM conversations"),
@@ -40,13 +38,13 @@ PLANTED = (
     planted(
         "I2",
         "the last turn has lost its answer",
-        f"DELETE FROM items WHERE log = {_LAST_OF_C} AND position = 6",
-        f"UPDATE logs SET length = length - 1 WHERE log = {_LAST_OF_C}",
+        "DELETE FROM items WHERE log = (SELECT log FROM conversations) AND position = 6",
+        "UPDATE logs SET length = length - 1 WHERE log = (SELECT log FROM conversations)",
     ),
     planted(
         "I2",
         "a turn's question is hidden",
-        f"UPDATE logs SET epoch = 1 WHERE log = {_LAST_OF_C}",
+        "UPDATE logs SET epoch = 1 WHERE log = (SELECT log FROM conversations)",
         "INSERT INTO removals SELECT tenant, log, log, 3, 1 FROM conversations",
     ),
     planted("I3", "a stored response runs", "UPDATE responses SET status = 'in_progress' WHERE id = :a2"),
@@ -56,11 +54,11 @@ PLANTED = (
         "UPDATE responses SET (log, first_position, output_position, last_position) = "
         "(SELECT log, first_position, output_position, last_position FROM responses WHERE id = :a3) WHERE id = :a2",
     ),
-    planted("I4", "a log has a gap", f"DELETE FROM items WHERE log = {_LAST_OF_C} AND position = 2"),
+    planted("I4", "a log has a gap", "DELETE FROM items WHERE log = (SELECT log FROM conversations) AND position = 2"),
     planted(
         "I4",
         "a position is beyond the log's end",
-        f"UPDATE items SET position = position + 9 WHERE log = {_LAST_OF_C} AND position = 4",
+        "UPDATE items SET position = position + 9 WHERE log = (SELECT log FROM conversations) AND position = 4",
     ),
     planted("I5", "a stream is lost", "UPDATE responses SET trace = x'' WHERE id = :b1"),
     planted(

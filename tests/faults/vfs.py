@@ -1,11 +1,11 @@
 """
 A disk that obeys orders: it counts what SQLite writes, and at one of these points it fails, kills, or loses power.
 
-The files are those of the operating system. Beside them the disk keeps what would be left of each after a power cut: only
-what was synced is sure to be there, of the rest any part may be. What SQLite keeps in shared memory needs no disk.
+The files are those of the operating system. Beside them the disk keeps what would be left of each after a power cut:
+only what was synced is sure to be there, of the rest any part may be. What SQLite keeps in shared memory needs no disk.
 
-After a sync that failed the disk takes what was to be synced for written, as kernels do: a later sync that succeeds says
-nothing about it, and a power cut loses it.
+After a sync that failed the disk takes what was to be synced for written, as kernels do: a later sync that succeeds
+says nothing about it, and a power cut loses it.
 """
 
 from __future__ import annotations

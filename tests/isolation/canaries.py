@@ -61,7 +61,11 @@ def written_by_client(canaries: Canaries) -> dict[str, Any]:
     def new(where: str) -> str:
         return canaries.new(f"a turn's {where}")
 
-    schema = {"type": "object", "description": new("schema"), "properties": {new("schema's member"): {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "description": new("schema"),
+        "properties": {new("schema's member"): {"type": "string"}},
+    }
     call_id = new("call id")
     return {
         "model": MODEL,

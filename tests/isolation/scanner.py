@@ -59,6 +59,7 @@ class Scanner:
     """
 
     def __init__(self, stem: str, texts: Mapping[str, str | bytes] = {}) -> None:
+        self._stem = stem
         self._raw = re.compile(re.escape(stem.encode()) + rb"[0-9a-f]{16}")
         self._wanted = [(stem, form, pattern) for form, pattern in forms_of(stem).items()]
         for name, text in texts.items():
@@ -69,8 +70,8 @@ class Scanner:
         hits = set()
         for name, form, pattern in self._wanted:
             if pattern in data:
-                found = self._raw.findall(data) if form == "raw" and self._raw.match(name.encode()) else [name.encode()]
-                hits |= {Hit(each.decode(), form, place) for each in found}
+                whole = self._raw.findall(data) if form == "raw" and name == self._stem else []
+                hits |= {Hit(each.decode(), form, place) for each in whole} or {Hit(name, form, place)}
         return hits
 
     def scan_files(self, folder: Path, *, but: Iterable[Path] = ()) -> set[Hit]:

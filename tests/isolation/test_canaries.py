@@ -240,7 +240,12 @@ class Sown:
     async def _nonsense(self) -> None:
         """Bodies that are none."""
         new = self.canaries.new
-        for data in (f'{{"model": "{new("half a body")}', f'["{new("a list")}"]', new("no JSON"), f'{{"{new("member")}": 1}}'):
+        for data in (
+            f'{{"model": "{new("half a body")}',
+            f'["{new("a list")}"]',
+            new("no JSON"),
+            f'{{"{new("member")}": 1}}',
+        ):
             headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
             async with self.http.post(f"{self.base}/v1/responses", data=data, headers=headers) as answer:
                 await answer.read()
@@ -306,7 +311,8 @@ async def test_nothing_is_left_readable(tmp_path: Path) -> None:
         assert sown.store.with_name("copy.db").exists()
         unexpected = {hit for hit in hits if sown.canaries.sown.get(hit.text) not in _IN_THE_CLEAR}
         assert not unexpected, "\n".join(
-            f"{sown.canaries.sown.get(hit.text, hit.text)}: {hit.form} in {hit.place}" for hit in sorted(unexpected, key=str)
+            f"{sown.canaries.sown.get(hit.text, hit.text)}: {hit.form} in {hit.place}"
+            for hit in sorted(unexpected, key=str)
         )[:5000]
         # The list is no longer than it has to be.
         assert {sown.canaries.sown.get(hit.text) for hit in hits} == _IN_THE_CLEAR

@@ -149,7 +149,6 @@ def test_a_new_field_cannot_be_forgotten(document: dict[str, Any]) -> None:
         fields_of(operation)
 
 
-
 def test_a_route_without_a_scope_does_not_start() -> None:
     """Who may call it has to be said where it is declared, and has to be a scope that there is."""
     from antiphon.server.routes import Route

@@ -2,7 +2,7 @@
 Gateways that are born quickly: one process loads everything, and forks a gateway whenever one is asked for.
 
 What takes most of a gateway's start is loading its modules; a sweep that starts a thousand of them does that once.
-``python -m tests.kills.nursery`` reads a line of arguments, forks a child that carries them out, and says when it ended.
+``python -m tests.kills.nursery`` reads lines of arguments, forks a child that carries each out, and says when it ended.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.upstream import UpstreamRequest
@@ -160,8 +161,8 @@ async def test_a_transport_without_the_binding_is_caught(evil: Server) -> None:
     """The planted bug: put together without a check, a path leads the credential to the other server."""
 
     class Unbound(HttpTransport):
-        def _bound(self, path: str) -> aiohttp.client.URL:
-            return aiohttp.client.URL(self._base_url + path)
+        def _bound(self, path: str) -> URL:
+            return URL(self._base_url + path)
 
     transport = Unbound("mock", "http://127.0.0.1", credential=None, timeouts=TIMEOUTS)
     with pytest.raises(UpstreamError):

@@ -123,7 +123,7 @@ async def _streamed(http: aiohttp.ClientSession, root: str, text: str) -> str:
         assert answer.status == 200, raw
         assert answer.headers["x-antiphon-upstream"] == "llmock"
     *frames, done, rest = raw.decode().split("\n\n")
-    assert ("data: [DONE]", "") == (done, rest)
+    assert (done, rest) == ("data: [DONE]", "")
     status: str = orjson.loads(frames[-1].split("\ndata: ", 1)[1])["response"]["status"]
     return status
 

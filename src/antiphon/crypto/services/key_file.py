@@ -160,10 +160,14 @@ class KeyFile:
     def _write_draft(self, text: str, *, of: str = "new") -> Path:
         draft = self._path.with_name(f"{self._path.name}.{of}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            draft.unlink()  # a key that nobody uses, and nobody looks for
+            raise
         return draft
 
 

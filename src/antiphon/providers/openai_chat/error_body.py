@@ -37,12 +37,12 @@ _CREDENTIALS = (
 )
 # What a vendor behind a vendor calls its machines, and what stands in the query of an address, is not for clients.
 _PLACES = (
+    (re.compile(r"://\[[0-9a-fA-F:.]+\](?::\d+)?"), "://***"),
     (re.compile(r"(://[^\s?\"'<>]+\?)[^\s\"'<>]+"), r"\1***"),
     (
         re.compile(r"://(?:[^\s/:.\"'<>]+|[^\s/:\"'<>]+\.(?:internal|local|lan|svc))(?=[/:\s\"'<>]|$)(?::\d+)?"),
         "://***",
     ),
-    (re.compile(r"://\[[0-9a-fA-F:.]+\](?::\d+)?"), "://***"),
     (
         re.compile(
             r"(?<![\d.])(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?![\d.]*\.\d)(?::\d+)?"
