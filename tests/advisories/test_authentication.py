@@ -22,6 +22,8 @@ from tests.support.gateway_process import GatewayProcess
 from tests.support.raw_http import RawConnection, answers_in
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
+OPEN = "0.0.0.0"  # noqa: S104 - what is refused
+
 HOSTS = (
     b"localhost/livez?a=", b"localhost/livez", b"localhost#/livez", b"localhost/livez#", b"x@localhost/livez",
     b"localhost:80/livez?", b"localhost\\livez", b"[::1]/livez", b"localhost:livez", b"/livez?", b"?", b"#", b"",
@@ -136,7 +138,12 @@ async def test_cve_2026_35030_two_tokens_share_a_cache_entry(tmp_path: Path, scr
         head, _, signature = good.rpartition(".")
         other = issuer.token({**claims, "tenant": "victim"})
         flipped = signature[:100] + ("A" if signature[100] != "A" else "B") + signature[101:]
-        for forged in (f"{head}.{flipped}", f"{other.rpartition('.')[0]}.{signature}", f"{head}.", f"{head}.{'A' * 342}"):
+        for forged in (
+            f"{head}.{flipped}",
+            f"{other.rpartition('.')[0]}.{signature}",
+            f"{head}.",
+            f"{head}.{'A' * 342}",
+        ):
             assert forged[:20] == good[:20]
             assert (await stage.call("GET", "/v1/models", key=forged)).status == 401, forged
         assert (await stage.call("GET", "/v1/models", key=good)).status == 200
@@ -144,7 +151,7 @@ async def test_cve_2026_35030_two_tokens_share_a_cache_entry(tmp_path: Path, scr
 
 async def test_cve_2026_12772_a_key_in_a_session_outlives_it(stage: Stage) -> None:
     """
-    CVE-2026-12772, CVE-2026-12796 (LiteLLM): logging in made keys that never expired, and a new login left old ones valid.
+    CVE-2026-12772, CVE-2026-12796 (LiteLLM): keys of a login never expired, and a new login left them valid.
 
     What a rotation replaces without grace is refused within a second, and the new secret is the only one.
     """
@@ -229,19 +236,19 @@ async def test_litellm_37054_no_key_is_configured(stage: Stage) -> None:
 
     Where other machines can reach it, it does not start without a key of its own making, and knows no usual ones.
     """
-    settings = Settings.load(None, {}, {"server.host": "0.0.0.0"})
+    settings = Settings.load(None, {}, {"server.host": OPEN})
     with pytest.raises(AccessRefused, match="no API key yet"):
         access_of(settings, store_has_keys=False)
     for override in ({"server.no_auth": True}, {"auth.mode": "none"}):
         with pytest.raises(SettingsError, match="reached from other machines"):
-            Settings.load(None, {}, {"server.host": "0.0.0.0", **override})
+            Settings.load(None, {}, {"server.host": OPEN, **override})
     for key in ("sk-1234", "sk-", "", "unused", "null", "undefined", "sk-antiphon-live-"):
         assert (await stage.call("GET", "/v1/models", key=key)).status == 401, key
 
 
 def test_cve_2026_41432_an_empty_secret_signs_webhooks() -> None:
     """
-    CVE-2026-41432 (New API): webhooks counted as signed where no secret was configured.
+    CVE-2026-41432 (New API): the signatures of payment webhooks were not verified properly, so anybody could send them.
 
     A webhook has a secret of at least 16 bytes, or the gateway does not start.
     """

@@ -107,7 +107,9 @@ async def test_cve_2026_5497_one_request_of_many_frames(stage: Stage) -> None:
     item = {"role": "user", "content": "hi"}
     assert (await stage.turn(stage.attacker, [item] * 2001)).status == 400
     tool = {"type": "function", "name": "f", "parameters": None}
-    assert (await stage.turn(stage.attacker, tools=[{**tool, "name": f"f{index}"} for index in range(129)])).status == 400
+    assert (
+        await stage.turn(stage.attacker, tools=[{**tool, "name": f"f{index}"} for index in range(129)])
+    ).status == 400
     wide = b'{"model":"m","input":[' + b"[]," * 150_000 + b"[]]}"
     deep = b'{"model":"m","input":' + b"[" * 5000 + b"]" * 5000 + b"}"
     for body in (wide, deep):
@@ -207,7 +209,8 @@ async def test_cve_2026_22778_an_error_shows_an_address_in_memory(stage: Stage) 
 
 async def test_cve_2025_66471_an_answer_that_expands(tmp_path: Path, scripted: ScriptedUpstream) -> None:
     """
-    CVE-2025-66471, CVE-2026-44432 (urllib3): a small compressed answer was expanded whole, whatever part was asked for.
+    CVE-2025-66471, CVE-2026-21441, CVE-2026-44432 (urllib3): a small compressed answer, or a redirect's, was expanded whole,
+    whatever part of it was asked for.
 
     An upstream's answer has a bound after it is expanded; beyond it the turn fails, and the next one goes as usual.
     """

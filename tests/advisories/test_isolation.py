@@ -157,7 +157,9 @@ async def test_cve_2026_44557_a_list_shows_everybodys_names(stage: Stage) -> Non
 
     Every list has what is the caller's own, whatever it is filtered by.
     """
-    conversation = (await stage.call("POST", "/v1/conversations", {"metadata": {"k": "v"}}, key=stage.victim)).json["id"]
+    conversation = (await stage.call("POST", "/v1/conversations", {"metadata": {"k": "v"}}, key=stage.victim)).json[
+        "id"
+    ]
     await stage.respond(stage.victim, metadata={"k": "v"}, conversation=conversation)
     listed = ["/v1/responses", "/v1/conversations", "/v1/prompts", "/v1/webhook_deliveries"]
     listed += ["/v1/responses?metadata[k]=v", "/v1/conversations?metadata[k]=v", f"/v1/responses?model={MODEL}"]
@@ -179,7 +181,15 @@ async def test_litellm_39548_an_id_of_another_shape_skips_the_check(stage: Stage
     """
     made = (await stage.respond(stage.victim))["id"]
     asked = len(stage.upstream.requests)
-    for each in ("chatcmpl-1", made.upper(), made.replace("_", "%5F%5F"), made[5:], f"{made}%00", f"%20{made}", "resp_"):
+    for each in (
+        "chatcmpl-1",
+        made.upper(),
+        made.replace("_", "%5F%5F"),
+        made[5:],
+        f"{made}%00",
+        f"%20{made}",
+        "resp_",
+    ):
         for method in ("GET", "DELETE"):
             answer = await stage.call(method, f"/v1/responses/{each}", key=stage.attacker)
             assert answer.status in (400, 404), (method, each, answer.body)
@@ -246,7 +256,7 @@ async def test_cve_2026_45402_a_foreign_file_is_attached(stage: Stage) -> None:
 
 async def test_semantic_router_2134_one_users_answer_comes_from_the_cache_for_another(stage: Stage) -> None:
     """
-    vllm-project/semantic-router#2134, OmniRoute#3740, maximhq/bifrost#5769: a cache of answers was shared by tenants.
+    vllm-project/semantic-router#2134, diegosouzapw/OmniRoute#3740, maximhq/bifrost#5769: a cache of answers was shared by tenants.
 
     The same words, the same idempotency key, another tenant: the model is asked again, and both answers have owners.
     """

@@ -26,8 +26,12 @@ async def test_litellm_24902_the_upstreams_key_is_in_the_error(
     async with application(tmp_path, scripted, log_level="debug") as stage:
         for status in (400, 401, 403, 404, 429, 500, 503):
             message = f"Incorrect API key provided: {UPSTREAM_KEY}. https://host/v1?key={UPSTREAM_KEY}"
-            scripted.then(http_json({"error": {"message": message, "type": "x", "code": UPSTREAM_KEY}}, status=status))
+            for _ in range(8):  # some are tried again
+                scripted.then(
+                    http_json({"error": {"message": message, "type": "x", "code": UPSTREAM_KEY}}, status=status)
+                )
             answer = await stage.turn(stage.attacker)
+            scripted.scripts.clear()
             assert answer.status >= 400
             assert UPSTREAM_KEY.encode() not in answer.body, (status, answer.body)
         scripted.then(Drop())
@@ -47,10 +51,14 @@ def test_litellm_24902_a_setting_shows_its_secret(tmp_path: Path) -> None:
 
     Settings show no credential, and an error about one does not repeat it.
     """
-    settings = Settings.load(None, {}, {"upstreams": [{"name": "a", "base_url": "http://a/v1", "api_key": UPSTREAM_KEY}]})
+    settings = Settings.load(
+        None, {}, {"upstreams": [{"name": "a", "base_url": "http://a/v1", "api_key": UPSTREAM_KEY}]}
+    )
     assert UPSTREAM_KEY not in f"{settings} {settings!r} {settings.upstreams[0].api_key}"
     faulty = tmp_path / "antiphon.yaml"
-    faulty.write_text(f"upstreams:\n  - {{name: a, base_url: nowhere, api_key: {UPSTREAM_KEY}}}\nsealing: {{key: {CANARY}}}\n")
+    faulty.write_text(
+        f"upstreams:\n  - {{name: a, base_url: nowhere, api_key: {UPSTREAM_KEY}}}\nsealing: {{key: {CANARY}}}\n"
+    )
     with pytest.raises(SettingsError) as refused:
         Settings.load(faulty, {}, {})
     assert UPSTREAM_KEY not in str(refused.value)
@@ -91,7 +99,9 @@ async def test_no_advisory_a_stolen_file_is_read(stage: Stage, tmp_path: Path) -
         assert CANARY.encode() not in raw, path
         assert CANARY.encode("utf-16-le") not in raw, path
     with sqlite3.connect(tmp_path / "antiphon.db") as file:
-        file.execute("UPDATE responses SET payload = (SELECT payload FROM responses WHERE id = ?) WHERE id = ?", (one, two))
+        file.execute(
+            "UPDATE responses SET payload = (SELECT payload FROM responses WHERE id = ?) WHERE id = ?", (one, two)
+        )
     file.close()
     moved = await stage.call("GET", f"/v1/responses/{two}", key=stage.victim)
     assert moved.status >= 500

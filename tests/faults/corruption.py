@@ -32,7 +32,7 @@ from tests.faults.life import live, principal_of
 from tests.support.history_model import said_in_items
 from tests.sweeps.report import Report
 
-__all__ = ["CLEAR", "Truth", "flip", "read_all", "sweep"]
+__all__ = ["CLEAR", "FINE", "Truth", "flip", "read_all", "sweep"]
 
 # What of a response is kept in the clear, and thus not authenticated.
 CLEAR = {
@@ -74,7 +74,7 @@ async def sweep(*, count: int, seed: int, say: Callable[[str], None] = lambda _:
             shutil.copytree(whole, damaged)
             flip(damaged / _NAME, offset, 1 << rng.randrange(8))
             _, outcomes = await read_all(damaged, told, truth)
-            report.violations += [f"byte {offset}: {what}" for what in outcomes if what not in _FINE]
+            report.violations += [f"byte {offset}: {what}" for what in outcomes if what not in FINE]
             _count(report, outcomes)
             shutil.rmtree(damaged)
             if index % 500 == 499:
@@ -85,12 +85,12 @@ async def sweep(*, count: int, seed: int, say: Callable[[str], None] = lambda _:
 
 
 # From the best to the worst.
-_FINE = ("same", "error", "unknown and seen by the check", "a clear column is another", "another part of a log")
+FINE = ("same", "error", "unknown and seen by the check", "a clear column is another", "another part of a log")
 
 
 def _count(report: Report, outcomes: Counter[str]) -> None:
     """The worst that a flip did."""
-    worst = next((what for what in reversed(_FINE) if outcomes[what]), "violation")
+    worst = next((what for what in reversed(FINE) if outcomes[what]), "violation")
     report.figures[f"flips at worst: {worst}"] += 1
 
 

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+import pytest
 
+from antiphon.hub.errors import StoreCorrupt
 from tests.faults.conftest import NAME
-from tests.faults.corruption import read_all, sweep
+from tests.faults.corruption import FINE, flip, read_all, sweep
+from tests.faults.echo import echo_gateway
 from tests.faults.ledger import Told
+from tests.faults.life import principal_of
 
 
 async def test_no_flipped_byte_shows_other_content() -> None:
@@ -47,3 +51,34 @@ async def test_sweep_sees_other_content(copy_of_life: Callable[[], Path]) -> Non
     _, outcomes = await read_all(folder, told, truth)
     assert [what for what in outcomes if "('response', 'a1'): other content in ['metadata']" in what]
     assert outcomes["unknown and seen by the check"] + outcomes["('response', 'a5'): unknown, and nobody sees it"] > 0
+
+
+async def test_damaged_key_of_an_index_is_seen(copy_of_life: Callable[[], Path]) -> None:
+    """Wherever an id stands in the file, one other letter in it is an error, or the store's check sees it."""
+    whole = copy_of_life()
+    told = Told.of(whole / "ledger")
+    its_id = told.answered["a5"]["id"].encode()
+    content = (whole / NAME).read_bytes()
+    truth, _ = await read_all(whole, told, None)
+    places = [place for place in range(len(content)) if content.startswith(its_id, place)]
+    assert len(places) > 2
+    seen = set()
+    for place in places:
+        damaged = copy_of_life()
+        flip(damaged / NAME, place + 30, 1)
+        _, outcomes = await read_all(damaged, told, truth)
+        assert set(outcomes) <= set(FINE), outcomes
+        seen |= set(outcomes)
+    assert "unknown and seen by the check" in seen
+
+
+async def test_text_that_is_none_is_corrupt(copy_of_life: Callable[[], Path]) -> None:
+    """A text that is no UTF-8 is damage, and whoever reads it is told so."""
+    folder = copy_of_life()
+    its_id = Told.of(folder / "ledger").answered["a5"]["id"]
+    connection = apsw.Connection(str(folder / NAME))
+    connection.execute("UPDATE responses SET model = CAST(x'b1' AS TEXT) WHERE id = ?", [its_id])
+    connection.close()
+    async with echo_gateway(folder / NAME) as gateway:
+        with pytest.raises(StoreCorrupt, match="Restore a backup"):
+            await gateway.retrieve(its_id, principal_of("acme"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+
 from tests.isolation.document import Field, Operation, texts_of
 from tests.support.scripted_upstream import (
     MODEL,

@@ -62,13 +62,49 @@ IDS_BY_PLACE: Mapping[tuple[str, str], tuple[str, ...]] = {
 
 # Strings that name nothing that a tenant has.
 WORDS = frozenset(
-    """
-    arguments authorization code commands content default definition description diff file_data file_url
-    filename fingerprint image_url input instructions metadata.* mode model models name namespace output path
-    personality queries reason refusal result server_description server_label server_url stderr stdout text version
-    allowed_tools variables.* x-antiphon-conversation-wait-ms x-antiphon-on-disconnect
-    """.split()
-)
+    {
+        "allowed_tools",
+        "arguments",
+        "authorization",
+        "code",
+        "commands",
+        "content",
+        "default",
+        "definition",
+        "description",
+        "diff",
+        "file_data",
+        "file_url",
+        "filename",
+        "fingerprint",
+        "image_url",
+        "input",
+        "instructions",
+        "metadata.*",
+        "mode",
+        "model",
+        "models",
+        "name",
+        "namespace",
+        "output",
+        "path",
+        "personality",
+        "queries",
+        "reason",
+        "refusal",
+        "result",
+        "server_description",
+        "server_label",
+        "server_url",
+        "stderr",
+        "stdout",
+        "text",
+        "variables.*",
+        "version",
+        "x-antiphon-conversation-wait-ms",
+        "x-antiphon-on-disconnect",
+    }
+)  # fmt: skip
 
 _TEXT = "x"
 
@@ -244,20 +280,19 @@ class _Walker:
         if "enum" in schema:
             return schema["enum"][0]
         choices = _choices(schema)
-        if choices:
-            return self.least(choices[0])
+        return self.least(choices[0]) if choices else self._least_of_type(schema)
+
+    def _least_of_type(self, schema: Mapping[str, Any]) -> Any:
         match schema.get("type"):
             case "string" | ["string", *_]:
                 return _TEXT
             case "array" | ["array", *_]:
                 return [self.least(schema["items"])] * schema.get("minItems", 0)
-            case "object" | ["object", *_]:
-                return {name: self.least(schema["properties"][name]) for name in schema.get("required", ())}
             case "integer" | "number":
                 return schema.get("minimum", 0)
             case "boolean":
                 return False
-        return {}
+        return {name: self.least(schema["properties"][name]) for name in schema.get("required", ())}
 
 
 _LINES = b'{"type":"message","role":"user","content":"x"}\n'

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+
+from antiphon.hub.api_key import shown
 from tests.isolation.document import Field, Operation, fields_of, least_body
 from tests.isolation.invention import Comparable, altered, comparable, invented
 from tests.isolation.observer import Observer
@@ -109,7 +111,7 @@ class Matrix:
         for operation in stage.admin_operations:
             if operation.scope is None:
                 continue
-            fields = fields_of(operation) or [None]
+            fields: Sequence[Field | None] = fields_of(operation) or [None]
             for each in fields:
                 for label, value in self._values(each):
                     asked = self._asked(operation, each, value)
@@ -121,7 +123,7 @@ class Matrix:
 
     async def control(self, tenants: AsyncIterator[Tenant]) -> list[str]:
         """
-        The fields in which the caller's own id is answered like one that nobody has: there the matrix would see nothing.
+        The fields in which the caller's own id is answered like one that nobody has: there the matrix sees nothing.
 
         Args:
             tenants: The first tenant with everything anew, each time it is asked for.
@@ -162,7 +164,7 @@ class Matrix:
 
     def _fields(self, operation: Operation) -> Sequence[Field | None]:
         """All of them; of items, every type in one operation, and in the others those whose ids are looked at."""
-        fields = fields_of(operation)
+        fields: list[Field] = fields_of(operation)
         if not self._all_types and operation.name != "createResponse":
             fields = [each for each in fields if each.variant in ("", *_TELLING_TYPES)]
         return fields or [None]
@@ -184,7 +186,7 @@ class Matrix:
         """401, and the same bytes for every operation and every id."""
         for name, key in credentials.items():
             answer = await self._ask(asked, key, admin=admin)
-            body = answer.body if key is None else answer.body.replace(_shown(key).encode(), b"KEY")
+            body = answer.body if key is None else answer.body.replace(shown(key).encode(), b"KEY")
             found = comparable(answer.status, answer.headers, body, "")
             expected = self._refused.setdefault("without a key" if key is None else "with a bad key", found)
             if answer.status != 401 or found != expected:
@@ -334,14 +336,8 @@ class Matrix:
 
 
 def _with_path(operation: Operation, live: Mapping[str, Sequence[str]], name: str, value: str) -> str:
-    path = operation.path.replace("{%s}" % name, quote(value, safe=""))
+    path = operation.path.replace(f"{{{name}}}", quote(value, safe=""))
     for other in operation.placeholders:
         if other != name:
-            path = path.replace("{%s}" % other, live[other.removesuffix("_id")][0])
+            path = path.replace(f"{{{other}}}", live[other.removesuffix("_id")][0])
     return path
-
-
-def _shown(key: str) -> str:
-    from antiphon.hub.api_key import shown
-
-    return shown(key)

@@ -49,8 +49,9 @@ class Observer:
 
     def _reads(self) -> list[tuple[str, str]]:
         found = []
-        for (table,) in self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
-            columns = [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+        for row in self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+            table = str(row[0])
+            columns = [str(about[1]) for about in self._connection.execute(f"PRAGMA table_info({table})")]
             if "tenant" in columns:
                 read = ", ".join(f'"{column}"' for column in columns if column not in _LATE.get(table, ()))
                 found.append((table, f"SELECT {read} FROM {table} WHERE tenant = ? ORDER BY {read}"))  # noqa: S608

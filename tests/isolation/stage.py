@@ -12,11 +12,8 @@ from typing import Any
 
 import apsw
 import orjson
-from tests.isolation.document import Operation, least_body, operations_of
-from tests.support.asgi_client import Answer, ask
-from tests.support.scripted_upstream import MODEL, ScriptedUpstream, Wait, chunk, delta, http_stream_head
 
-from antiphon import Gateway, SQLiteSessionStore, upstream
+from antiphon import Gateway, KeyFile, SQLiteSessionStore, upstream
 from antiphon.engine.administration import COMMAND_LINE
 from antiphon.engine.administration_requests import NewApiKey, NewTenant
 from antiphon.engine.turn import TurnPolicy
@@ -30,6 +27,9 @@ from antiphon.server.asgi import Edge
 from antiphon.sessions.store import SessionStore
 from antiphon.telemetry import Log
 from antiphon.transport.post import HttpPost
+from tests.isolation.document import Operation, least_body, operations_of
+from tests.support.asgi_client import Answer, ask
+from tests.support.scripted_upstream import MODEL, ScriptedUpstream, Wait, chunk, delta, http_stream_head
 
 __all__ = ["MARK", "Stage", "Tenant", "bearer", "populated"]
 
@@ -107,7 +107,7 @@ class Stage:
                 policy=TurnPolicy(lease_ttl_s=36000.0),
                 webhooks=WebhookPolicy(receivers=(receiver,), post=HttpPost()),
                 log=Log("error"),
-                **_sealed_beside(folder),
+                sealing=KeyFile(folder / "antiphon.db.key"),
             )
             async with gateway:
                 stage = cls(gateway, scripted, folder / "antiphon.db")
@@ -136,8 +136,8 @@ class Stage:
     async def _prepare_administrators(self) -> None:
         administration = self._administration
         self.admin_key, expired, revoked = [
-            (await administration.create_admin_key(NewApiKey(name=name, **more), COMMAND_LINE)).key.text
-            for name, more in (("ops", {}), ("expired", {"expires_days": 1e-7}), ("revoked", {}))
+            (await administration.create_admin_key(new, COMMAND_LINE)).key.text
+            for new in (NewApiKey(name="ops"), NewApiKey(expires_days=1e-7), NewApiKey(name="revoked"))
         ]
         await administration.revoke_key(_key_id(revoked), COMMAND_LINE)
         self.bad_admin = {
@@ -240,9 +240,9 @@ class Stage:
     async def _has_stored_events(self, response_id: str) -> None:
         """Wait until all that a turn said has been stored, so that it changes nothing any more."""
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-        count = "SELECT coalesce(next_event, 0) FROM pending WHERE response_id = ?"
+        count = "SELECT coalesce(max(next_event), 0) FROM pending WHERE response_id = ?"
         async with asyncio.timeout(_WITHIN_S):
-            while connection.execute(count, (response_id,)).fetchone()[0] < _EVENTS_SO_FAR:
+            while connection.execute(count, (response_id,)).get < _EVENTS_SO_FAR:
                 await asyncio.sleep(0.005)
         connection.close()
 
@@ -343,7 +343,7 @@ def target_of(operation: Operation, live: Mapping[str, Sequence[str]]) -> str:
     """An operation's path with ids that are there."""
     path = operation.path
     for name in operation.placeholders:
-        path = path.replace("{%s}" % name, live.get(name.removesuffix("_id"), [MODEL])[0])
+        path = path.replace(f"{{{name}}}", live.get(name.removesuffix("_id"), [MODEL])[0])
     return path
 
 
@@ -360,12 +360,6 @@ def _key_id(key: str | None) -> str:
 def _altered(key: str) -> str:
     """A well-formed key of the same id with another secret."""
     return mint("admin" if "-admin-" in key else "live", key_id=_key_id(key)).text
-
-
-def _sealed_beside(folder: Path) -> dict[str, Any]:
-    from antiphon import KeyFile
-
-    return {"sealing": KeyFile(folder / "antiphon.db.key")}
 
 
 def _frame(message: Mapping[str, Any]) -> Any:

@@ -20,19 +20,30 @@ from typing import Any
 import aiohttp
 import apsw
 import orjson
+
+from antiphon import Gateway, KeyFile, SQLiteSessionStore, upstream
+from antiphon.crypto.codec import SealingCodec
+from antiphon.engine.administration import SYSTEM
+from antiphon.telemetry import Log
 from tests.cli.running import finished, first_line, running
 from tests.isolation.canaries import STEM, Canaries, model_replies, requests_of, written_by_client
 from tests.isolation.document import operations_of
 from tests.isolation.scanner import Hit, Scanner
 from tests.isolation.stage import Stage, populated, target_of
 from tests.server.issuer import AUDIENCE, ISSUER, Issuer
-from tests.support.scripted_upstream import MODEL, ScriptedUpstream, Wait, chunk, delta, http_stream_head
-
-from antiphon import KeyFile, SQLiteSessionStore
-from antiphon.crypto.codec import SealingCodec
-from antiphon.engine.administration import SYSTEM
+from tests.support.scripted_upstream import (
+    MODEL,
+    ScriptedUpstream,
+    Wait,
+    chunk,
+    delta,
+    http_json,
+    http_stream_head,
+    whole,
+)
 
 _ENOUGH = 200
+_TAKEN = 50
 _WITHIN_S = 30.0
 
 # What the page about sealing lists as names in the clear. Of what clients and models say, nothing else may be found.
@@ -143,6 +154,8 @@ class Sown:
         await self._every_head()
         await self._endings()
         await self._nonsense()
+        listed = await self.made("GET", "/v1/responses?limit=100&status=completed")
+        assert len(listed["data"]) > _TAKEN  # what is refused is stored by nobody, and would prove nothing
 
     async def _every_field(self) -> None:
         conversation = (await self.made("POST", "/v1/conversations", {}))["id"]
@@ -223,11 +236,7 @@ class Sown:
         ):
             await asyncio.wait_for(wait.reached.wait(), _WITHIN_S)
         model = self.canaries.new("the model's own name")
-        self.upstream.models = b""
-        reply = {"id": "x", "object": "chat.completion", "created": 1, "model": model,
-                 "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}]}  # fmt: skip
-        from tests.support.scripted_upstream import http_json
-
+        reply = {**whole("x"), "model": model}
         self.upstream.then(http_json(reply))
         await self.ask("POST", "/v1/responses", {"model": MODEL, "input": "x"})
 
@@ -254,7 +263,7 @@ class Sown:
         """Take what the other tenant and administrators are told."""
         other = str(self.secrets["API key of second"])
         for path in ("/livez", "/readyz", "/openapi.json", "/docs", "/metrics", "/v1/models", "/v1/responses",
-                     "/v1/conversations", "/v1/prompts", "/v1/audit", "/v1/webhook_deliveries", "/v1/none"):  # fmt: skip
+                     "/v1/conversations", "/v1/prompts", "/v1/audit", "/v1/webhook_deliveries"):  # fmt: skip
             self.others.append(await self.ask("GET", path, key=other))
         for path in ("/tenants", "/tenants/first", "/tenants/second", "/audit/verify", "/tenants/first/audit/verify"):
             self.others.append(await self.ask("GET", self.admin + path, key=self._admin))
@@ -284,8 +293,6 @@ _ENDS = ("response.completed", "response.failed", "response.incomplete", "error"
 
 
 def _reading(store: SQLiteSessionStore, key_file: Path) -> Any:
-    from antiphon import Gateway
-
     return Gateway([], store=store, sealing=KeyFile(key_file))
 
 
@@ -347,9 +354,6 @@ async def test_a_plain_store_is_full_of_canaries(tmp_path: Path) -> None:
 
 
 def _plain(scripted: ScriptedUpstream, folder: Path) -> Any:
-    from antiphon import Gateway, upstream
-    from antiphon.telemetry import Log
-
     store = SQLiteSessionStore(folder / "plain.db")
     return Gateway([upstream(scripted.url, name="scripted")], store=store, sealing="none", log=Log("error"))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.isolation.document import UnknownField, fields_of, operations_of
-from tests.isolation.matrix import Matrix, Report
-from tests.isolation.stage import Stage, Tenant, populated
 
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.store import SessionStore
+from tests.isolation.document import UnknownField, fields_of, operations_of
+from tests.isolation.matrix import Matrix, Report
+from tests.isolation.stage import Stage, Tenant, populated
 
 _ENOUGH = 3000
 
@@ -109,7 +109,7 @@ class _Mixed:
 
         async def mine_or_theirs(*args: Any, **named: Any) -> Any:
             answer = await found(*args, **named)
-            return answer if answer else await theirs(*args, **named)
+            return answer or await theirs(*args, **named)
 
         return mine_or_theirs
 
@@ -159,4 +159,4 @@ def test_a_route_without_a_scope_does_not_start() -> None:
     with pytest.raises(TypeError, match="scope"):
         Route("GET", "/v1/new", handler, "New", **about)
     with pytest.raises(ValueError, match="there is no scope"):
-        Route("GET", "/v1/new", handler, "New", scope="", **about)
+        Route("GET", "/v1/new", handler, "New", **{**about, "scope": ""})

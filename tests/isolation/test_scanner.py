@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.isolation.scanner import Scanner
 
 _STEM = "kanarie"

@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from tests.cli.running import finished
 from tests.support.gateway_process import GatewayProcess
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream

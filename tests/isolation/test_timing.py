@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.isolation.timing import OPERATIONS, differs, measuring
-from tests.isolation.welch import LIMIT, trimmed, welch
 
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.store import SessionStore
+from tests.isolation.timing import OPERATIONS, differs, measuring
+from tests.isolation.welch import LIMIT, trimmed, welch
 
 _SAMPLES = 2000
 

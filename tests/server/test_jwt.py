@@ -470,7 +470,7 @@ async def test_a_claim_that_is_no_tenants_name_is_forbidden(value: object) -> No
         ("admin responses:readx responses:*", set()),
         ([], set()),
     ],
-    ids=repr,
+    ids=lambda value: "granted" if isinstance(value, set) else repr(value),
 )
 async def test_scopes_are_those_of_the_claim(claim: object, expected: set[str]) -> None:
     """Without the claim those that are configured; never an administrator's."""

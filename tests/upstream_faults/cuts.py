@@ -125,7 +125,7 @@ def outcome_of(case: Case, data: bytes) -> Outcome:
             if isinstance(last, ReplyEnd):
                 end = last
             events: list[Event | OtherEvent] = [event for event in batch if not isinstance(event, ReplyEnd)]
-            assert len(batch) - len(events) == (end is not None), "an end that is not the last"
+            assert len(batch) - len(events) == isinstance(last, ReplyEnd), "an end that is not the last"
             order.feed(events)
             accumulator.feed(events)
             said.append(encoder.encode(events))

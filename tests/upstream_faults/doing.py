@@ -17,6 +17,7 @@ __all__ = [
     "BOMB",
     "CREDENTIAL",
     "DONE",
+    "DOZING",
     "EVENTS",
     "HASTY",
     "HELLO",
@@ -43,8 +44,11 @@ __all__ = [
 CREDENTIAL = "canary-0123456789-abcdefghij-secret"
 """What the gateway shows to the upstream. It has no prefix that would give it away."""
 
-HASTY = TimeoutSettings(connect_s=0.1, first_byte_s=0.1, idle_s=0.1)
-"""For upstreams that are silent."""
+HASTY = TimeoutSettings(connect_s=0.5, first_byte_s=0.4, idle_s=0.3)
+"""For upstreams that are silent from the beginning."""
+
+DOZING = TimeoutSettings(connect_s=10, first_byte_s=10, idle_s=0.3)
+"""For upstreams that begin to answer and then fall silent."""
 
 JSON = "content-type: application/json"
 SSE = "content-type: text/event-stream"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.transport.servers import CHUNKED, chunk, reply, saying, stalling_after
 from tests.upstream_faults.doing import (
     CREDENTIAL,
-    HASTY,
+    DOZING,
     JSON,
     bomb,
     complaint,
@@ -138,7 +138,7 @@ FAULTS = (
         "503 that stops",
         stalling_after(b"HTTP/1.1 503 Busy\r\ncontent-length: 900\r\n\r\n{"),
         _DOWN,
-        timeouts=HASTY,
+        timeouts=DOZING,
     ),
     Fault(
         "429 with a lie about gzip",

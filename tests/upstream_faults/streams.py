@@ -8,8 +8,8 @@ from tests.transport.servers import CHUNKED, END, chunk, stalling_after
 from tests.upstream_faults.doing import (
     CREDENTIAL,
     DONE,
+    DOZING,
     EVENTS,
-    HASTY,
     HELLO,
     SSE,
     choice,
@@ -65,7 +65,7 @@ _CUTS = (
     Fault("proxy that resets in a text", through(Plan(cut_after=_IN_TEXT, cut="rst"), _WIRE), _PARTLY),
     Fault("proxy that half closes in a text", through(Plan(cut_after=_IN_TEXT, cut="half close"), _WIRE), _PARTLY),
     Fault(
-        "proxy that falls silent", through(Plan(cut_after=_IN_TEXT, cut="black hole"), _WIRE), _STOPPED, timeouts=HASTY
+        "proxy that falls silent", through(Plan(cut_after=_IN_TEXT, cut="black hole"), _WIRE), _STOPPED, timeouts=DOZING
     ),
     Fault("ended behind the head", streamed(), _BROKEN),
     Fault("ended between texts", streamed(prefix(2)), _PARTLY),
@@ -77,15 +77,15 @@ _CUTS = (
 )
 
 _SILENCES = (
-    Fault("silence behind the head", stalling_after(CHUNKED), Broken(504, "upstream_timeout"), timeouts=HASTY),
-    Fault("silence within a text", stalling_after(CHUNKED + chunk(prefix(2))), _STOPPED, timeouts=HASTY),
+    Fault("silence behind the head", stalling_after(CHUNKED), Broken(504, "upstream_timeout"), timeouts=DOZING),
+    Fault("silence within a text", stalling_after(CHUNKED + chunk(prefix(2))), _STOPPED, timeouts=DOZING),
     Fault(
         "silence before [DONE]",
         stalling_after(CHUNKED + chunk(prefix(5))),
         Broken(504, "upstream_timeout", said="Hello there."),
-        timeouts=HASTY,
+        timeouts=DOZING,
     ),
-    Fault("silence behind [DONE]", stalling_after(CHUNKED + chunk(HELLO)), Answered(), timeouts=HASTY),
+    Fault("silence behind [DONE]", stalling_after(CHUNKED + chunk(HELLO)), Answered(), timeouts=DOZING),
     Fault("a trickle", trickling(said("Hello there."), pause_s=0.0), Answered()),
     Fault("comments alone", streamed(b": keep-alive\n\n" * 50), _BROKEN),
     Fault("comments between", streamed(*(b": keep-alive\n\n" + event for event in EVENTS)), Answered()),

@@ -108,6 +108,9 @@ class Application:
         self.has_admin_keys = any(key.tenant == SYSTEM for key in keys)
         check_administration(self._settings, store_has_admin_keys=self.has_admin_keys)
         self.access = access_of(self._settings, store_has_keys=bool(keys))
+        made = self.gateway.administration
+        if self.access == "until_first_key" and made is not None and await made.has_made_keys():
+            self.access = "credentials"
 
     async def shutdown(self) -> None:
         """Let running turns end, close the store."""

@@ -138,7 +138,13 @@ class Gateway(Engine):
         if sessions is not None and self.codec is not None:
             self.administration = administration_of(sessions, self.codec, clock=clock, log=log)
             # Who calls is asked before anything else, and a program that mounts us may run no lifespan.
-            self.directory = DirectoryCache(sessions.store, clock=time.monotonic, ready=self.startup, log=log)
+            self.directory = DirectoryCache(
+                sessions.store,
+                clock=time.monotonic,
+                has_made_keys=self.administration.has_made_keys,
+                ready=self.startup,
+                log=log,
+            )
 
     @property
     def store(self) -> SessionStore | None:

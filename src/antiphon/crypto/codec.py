@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from typing import Final
 
 from antiphon.crypto.envelope import HEADER_BYTES
 from antiphon.crypto.family_keys import FamilyCache, UnknownTenantKey
@@ -26,6 +27,15 @@ from antiphon.sessions.store import SessionStore
 from antiphon.telemetry import Log
 
 __all__ = ["SealingCodec", "UnsealedCodec"]
+
+_UNSEALED: Final = (
+    "What is in the store is not sealed. Seal it with `antiphon store seal`, or set sealing.key to 'none' to leave it "
+    "as it is."
+)
+_UNFINISHED: Final = (
+    "Some of what is in the store is sealed and some is not: sealing it was interrupted. Go on with "
+    "`antiphon store seal`, which may be begun again at any time."
+)
 
 
 class SealingCodec:
@@ -77,11 +87,8 @@ class SealingCodec:
             KeysUnavailable: They are not, or the service does not serve, or the store holds what is not sealed.
         """
         used = tuple(use.root_ref for use in await self._store.root_keys_in_use())
-        if not used and not self._takes_plain and await self._store.has_plain_payloads():
-            raise KeysUnavailable(
-                "What is in the store is not sealed. Seal it with `antiphon store seal`, or set sealing.key to 'none' "
-                "to leave it as it is."
-            )
+        if not self._takes_plain and await self._store.has_plain_payloads():
+            raise KeysUnavailable(_UNFINISHED if used else _UNSEALED)
         self.notice = await self._open_service(used)
         missing = [ref for ref in used if not await self.service.has(ref)]
         if missing:

@@ -59,6 +59,7 @@ _COMMITMENT_BYTES = 32
 _SHORTEST = HEADER_BYTES + NONCE_BYTES + _TAG_BYTES
 _NONCE_END = HEADER_BYTES + NONCE_BYTES
 _WRAPPED_FORMAT = b"\x01"
+_SHA256 = SHA256()
 
 
 class InvalidEnvelope(Exception):
@@ -254,8 +255,9 @@ def place_head(tenant: TenantId, table: str) -> bytes:
 
 def place_tail(family: Family) -> bytes:
     """The last part of a payload's associated data: the same for every row of a family."""
-    return associated_data(family.encode())
+    name = family.encode()
+    return len(name).to_bytes(4, "big") + name
 
 
 def _derive(key: bytes, salt: bytes | None, info: bytes, length: int) -> bytes:
-    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(key)
+    return HKDF(_SHA256, length, salt, info).derive(key)

@@ -98,8 +98,7 @@ class FamilyCache:
         """See :meth:`Codec.found`."""
         held = self._held.get((ring.tenant, family))
         if held is None or self.alone(ring, family, now) is None:
-            vault = self._store.for_tenant(ring.tenant)
-            stored = {} if is_new and held is None else await vault.read_families((family,))
+            stored = {} if is_new and held is None else await self._stored(ring, (family,))
             if family in stored:
                 held = self._take(ring, family, stored[family], now)
             else:
@@ -118,7 +117,7 @@ class FamilyCache:
                 held.fresh_until = 0.0
 
     async def _read(self, ring: KeyRing, families: Collection[Family], now: float) -> dict[Family, FamilyKeys]:
-        stored = await self._store.for_tenant(ring.tenant).read_families(tuple(families))
+        stored = await self._stored(ring, families)
         return {
             family: (
                 self._take(ring, family, stored[family], now)
@@ -127,6 +126,9 @@ class FamilyCache:
             ).keys
             for family in families
         }
+
+    async def _stored(self, ring: KeyRing, families: Collection[Family]) -> dict[Family, bytes]:
+        return await self._store.for_tenant(ring.tenant).read_families(tuple(families))
 
     def _take(self, ring: KeyRing, family: Family, seal: bytes, now: float) -> _Held:
         if not seal:

@@ -52,7 +52,8 @@ class SealedKeys:
         self._headers = _common_headers(families)
 
     def encode(self, value: object, place: Place) -> bytes:
-        return self.seal(orjson.dumps(value), place)
+        family, aad = self._at(place)
+        return family.sealing.seal(orjson.dumps(value), aad, next_nonce())
 
     def decode(self, payload: bytes, place: Place) -> Any:
         try:
@@ -68,8 +69,8 @@ class SealedKeys:
         Raises:
             KeysUnavailable: The operating system has no randomness to give.
         """
-        family = self._family_of(place)
-        return family.sealing.seal(plaintext, self._aad(place, family), next_nonce())
+        family, aad = self._at(place)
+        return family.sealing.seal(plaintext, aad, next_nonce())
 
     def open(self, payload: bytes, place: Place) -> bytes:
         """
@@ -78,12 +79,12 @@ class SealedKeys:
         Raises:
             StoreCorrupt: It cannot be opened at this place.
         """
-        family = self._family_of(place)
+        family, aad = self._at(place)
         cipher = family.ciphers.get(payload[:HEADER_BYTES])
         if cipher is None:
             raise StoreCorrupt(f"The stored payload of '{place.row_id}' {_foreign(payload)}.")
         try:
-            return cipher.open(payload, self._aad(place, family))
+            return cipher.open(payload, aad)
         except InvalidEnvelope as fault:
             raise StoreCorrupt(f"The stored payload of '{place.row_id}' cannot be opened: {fault}.") from None
 
@@ -92,15 +93,13 @@ class SealedKeys:
         headers = self._headers
         return all(payload[:HEADER_BYTES] in headers for payload in payloads)
 
-    def _family_of(self, place: Place) -> FamilyKeys:
+    def _at(self, place: Place) -> tuple[FamilyKeys, bytes]:
+        """The keys of a place, and the associated data of what stands there."""
         family = self._families.get(place.family)
         if family is None or place.tenant != self._tenant:
             raise StoreCorrupt(f"The payload of '{place.row_id}' is of a family whose keys were not asked for.")
-        return family
-
-    def _aad(self, place: Place, family: FamilyKeys) -> bytes:
         row_id = place.row_id.encode()
-        return self._heads[place.table] + len(row_id).to_bytes(4, "big") + row_id + family.tail
+        return family, self._heads[place.table] + len(row_id).to_bytes(4, "big") + row_id + family.tail
 
 
 def _common_headers(families: Sequence[FamilyKeys]) -> Collection[bytes]:

@@ -49,6 +49,7 @@ SYSTEM = TenantId("_system")
 
 _SECONDS_PER_DAY = 86400
 _ATTEMPTS = 5
+_PAGE = 500
 
 
 def administrator(actor: str) -> Principal:
@@ -144,6 +145,8 @@ class Administration:
         self._sealing = sealing
         self._log = log
         self._rotations: dict[str, asyncio.Task[None]] = {}
+        self._has_made_keys = False
+        self._looked_up_to = 0
 
     # Tenants.
 
@@ -160,6 +163,8 @@ class Administration:
             retention_days=new.retention_days,
             max_stored_bytes=new.max_stored_bytes,
         )
+        if not is_tenant(new.id):
+            raise InvalidRequest("Invalid 'id': a tenant's name is one line.", param="id")
         async with self._trail.writing(by, ("tenant.create", new.id)):
             if not await self._directory.create_tenant(record):
                 raise Conflict(f"There is a tenant '{new.id}' already.", param="id", code="tenant_exists")
@@ -221,13 +226,15 @@ class Administration:
         by: Principal,
     ) -> TenantRecord:
         with self._trail.refusing(by, action, name):
-            record = msgspec.structs.replace(await self._known(name), **changes)
+            await self._known(name)
         async with self._trail.writing(by, (action, name)):
-            is_known = await self._directory.update_tenant(record)
-            # One that was never created and has data is known here; now it is configured, too.
-            if not is_known and not await self._directory.create_tenant(record):
-                raise TenantNotFound(name)
-        return record
+            for _ in range(_ATTEMPTS):
+                # Nobody's change is undone by another one that was made at the same time.
+                was = await self._known(name)
+                record = msgspec.structs.replace(was, **changes)
+                if await self._directory.update_tenant(record, was=was):
+                    return record
+        raise Conflict(f"Tenant '{name}' is being changed by somebody else. Try again.")
 
     async def export(
         self, name: str, by: Principal, *, end_user: str | None = None
@@ -266,7 +273,7 @@ class Administration:
             record = await self._known(name, erasing=end_user is None)
         state = self._sessions.for_tenant(record.id)
         if dry_run:
-            with self._trail.reading(by, "tenant.erase", name):
+            with self._trail.reading(by, "tenant.read" if end_user is None else "end_user.read", name):
                 if end_user is not None:
                     return await state.end_users.erase(end_user, dry_run=True)
                 return await would_be_erased(self._directory.for_tenant(record.id))
@@ -326,7 +333,7 @@ class Administration:
         Returns:
             What went, or with *dry_run* would go.
         """
-        with self._trail.reading(by, "response.expire"):
+        with self._trail.reading(by, "response.list" if dry_run else "response.expire"):
             sweeper = Sweeper(self._sessions, every_s=math.inf, trail=self._trail, log=self._log)
             expired = await sweeper.expired()
             if not dry_run:
@@ -395,7 +402,19 @@ class Administration:
             )
             async with self._trail.writing(by, ("key.create", key.key_id)):
                 if await self._directory.create_api_key(record):
+                    await self._refuse_orphan(record)
                     return MintedKey(key=key, record=record)
+
+    async def _refuse_orphan(self, record: ApiKeyRecord) -> None:
+        """A key whose tenant was erased meanwhile would open another one's data that is given the name later."""
+        if record.tenant == SYSTEM:
+            return
+        try:
+            await self._known(record.tenant)
+        except TenantNotFound:
+            revoked = msgspec.structs.replace(record, revoked_at=record.created_at)
+            await self._directory.update_api_key(record, revoked)
+            raise
 
     async def keys(self, by: Principal, *, tenant: str | None = None) -> tuple[ApiKeyRecord, ...]:
         """
@@ -408,6 +427,17 @@ class Administration:
             if tenant is None or tenant == SYSTEM:
                 return await self._directory.list_api_keys(None if tenant is None else SYSTEM)
             return await self._directory.list_api_keys((await self._known(tenant)).id)
+
+    async def has_made_keys(self) -> bool:
+        """Whether an API key was ever made here, though none may be left: a tenant's go with it."""
+        trail, has_more = self._directory.for_tenant(SYSTEM), True
+        while has_more and not self._has_made_keys:
+            page = await trail.read_audit(after=self._looked_up_to, limit=_PAGE)
+            self._has_made_keys = any(record.entry.action == "key.create" for record in page.records)
+            has_more = page.has_more and bool(page.records)
+            if page.records:
+                self._looked_up_to = page.records[-1].index
+        return self._has_made_keys
 
     async def rotate_key(self, key_id: str, asked: Rotate, by: Principal) -> MintedKey:
         """
@@ -491,11 +521,12 @@ class Administration:
         """
         with self._trail.reading(by, "audit.read", name):
             tenant = _named(name)
-            if tenant != SYSTEM and await self._directory.read_tenant(tenant) is None:
+            record = await self._directory.read_tenant(tenant)
+            if tenant != SYSTEM and record is None:
                 if (await self._trail.read(tenant, limit=1)).records:
                     return ["The tenant was erased, and its keys with it: nobody can verify its trail any more."]
                 raise TenantNotFound(name)
-            return await self._trail.verify(tenant)
+            return await self._trail.verify(tenant, since_s=record.created_at if record is not None else 0)
 
 
 def _named(name: str) -> TenantId:

@@ -132,7 +132,8 @@ class Erase(_Request, frozen=True, kw_only=True):
         end_user: As requests name them in ``safety_identifier``, or else in ``user``.
     """
 
-    end_user: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    # Null is refused: a caller who has lost the name must not erase the whole tenant.
+    end_user: Annotated[str, Meta(min_length=1, max_length=512)] | UnsetType = UNSET
 
 
 def is_tenant(name: str) -> bool:

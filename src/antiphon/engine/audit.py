@@ -12,6 +12,7 @@ Reads, and requests that were refused, are written in groups a moment later (:mo
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from types import TracebackType
@@ -23,7 +24,7 @@ from antiphon.engine.audit_link import AuditLink
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.ids import TenantId
 from antiphon.hub.principal import Principal
-from antiphon.sessions.directory import AuditAppend, AuditEntry, AuditPage, Link
+from antiphon.sessions.directory import AuditAppend, AuditEntry, AuditPage, AuditTrailStore, Link
 from antiphon.sessions.sessions import Sessions
 from antiphon.telemetry import Log
 
@@ -225,9 +226,13 @@ class AuditTrail:
         store = self._sessions.store.for_tenant(tenant)
         return await store.read_audit(after=after, limit=limit, object_id=object_id, actor=actor)
 
-    async def verify(self, tenant: TenantId) -> list[str]:
+    async def verify(self, tenant: TenantId, *, since_s: int = 0) -> list[str]:
         """
         Go through a tenant's whole trail.
+
+        Args:
+            since_s: When the tenant was created. What is older may be of an erased tenant of the same name, whose keys
+                are gone.
 
         Returns:
             One line for each entry that is missing, was altered or was put in; empty if the trail is sound. That
@@ -236,8 +241,9 @@ class AuditTrail:
         if self._sessions is None:
             return []
         store, link = self._sessions.store.for_tenant(tenant), await self._link(tenant)
-        found: list[str] = []
-        after, previous, has_more = 0, b"", True
+        after, previous = await self._past_strangers(store, link, since_s * 1000)
+        found = [_of_strangers(after)] if after else []
+        has_more = True
         while has_more:
             page = await store.read_audit(after=after, limit=_PAGE)
             found += link.problems(page.records, after=after, previous=previous)
@@ -245,6 +251,27 @@ class AuditTrail:
             if page.records:
                 after, previous = page.records[-1].index, page.records[-1].link
         return found
+
+    @staticmethod
+    async def _past_strangers(store: AuditTrailStore, link: AuditLink, since_ms: int) -> tuple[int, bytes]:
+        """Index and link of the last entry that an erased tenant of the same name left; 0 if there is none."""
+        after, previous = 0, b""
+        while (records := (await store.read_audit(after=after, limit=_PAGE)).records) and (
+            after or link.problems(records[:1], after=0, previous=b"")
+        ):
+            older = list(itertools.takewhile(lambda record: record.entry.at_ms < since_ms, records))
+            if older:
+                after, previous = older[-1].index, older[-1].link
+            if len(older) < len(records):
+                break
+        return after, previous
+
+
+def _of_strangers(count: int) -> str:
+    return (
+        f"Entries 1 to {count} are of an earlier tenant of this name: it was erased, and its keys with it, so nobody "
+        "can verify them any more."
+    )
 
 
 class _Noting:

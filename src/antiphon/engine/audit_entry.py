@@ -6,7 +6,7 @@ import re
 from contextvars import ContextVar
 from typing import Literal
 
-from antiphon.hub.errors import AntiphonError, NotFound
+from antiphon.hub.errors import AntiphonError, NotFound, UpstreamError
 from antiphon.hub.ids import TenantId
 from antiphon.hub.principal import Principal
 
@@ -82,6 +82,8 @@ REQUEST_ID: ContextVar[str] = ContextVar("antiphon_request_id", default="")
 _MAX_TEXT = 128
 _PLAIN = re.compile(r"[\x20-\x7e]*")
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
+# Of the codes that model servers send, those that mean one thing everywhere; others are words of the server's own.
+_OF_UPSTREAMS = frozenset({"context_length_exceeded", "insufficient_quota", "rate_limit_exceeded"})
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -97,7 +99,8 @@ def outcome_of(error: BaseException | None) -> str:
         return OK
     if not isinstance(error, AntiphonError):
         return "server_error"
-    if error.code is not None and _CODE.fullmatch(error.code):
+    is_ours = not isinstance(error, UpstreamError) or error.code in (error.default_code, *_OF_UPSTREAMS)
+    if error.code is not None and is_ours and _CODE.fullmatch(error.code):
         return error.code
     # What was looked for is in the action: an unknown id has one outcome, whatever it is of.
     kind = NotFound if isinstance(error, NotFound) else type(error)

@@ -51,6 +51,8 @@ class DirectoryReader(Protocol):
 class DirectoryCache:
     """
     Args:
+        has_made_keys: Whether there ever was an API key, asked where there is none now. None looks at those alone that
+            there are.
         ready: Awaited before the store is asked: opens it, where nobody else has.
         clock: Seconds, monotonic.
         ttl_s: How long an answer is held, from the moment at which it was asked for.
@@ -62,6 +64,7 @@ class DirectoryCache:
         store: DirectoryReader,
         *,
         clock: Callable[[], float],
+        has_made_keys: Callable[[], Awaitable[bool]] | None = None,
         ready: Callable[[], Awaitable[None]] | None = None,
         ttl_s: float = 0.5,
         note_every_s: float = _NOTE_EVERY_S,
@@ -70,6 +73,7 @@ class DirectoryCache:
         self._store = store
         self._clock = clock
         self._log = log or Log()
+        self._has_made_keys = has_made_keys
         self._ready = ready
         self._keys = _Held(self._read_key, clock, ttl_s)
         self._tenants = _Held(self._read_tenant, clock, ttl_s)
@@ -95,7 +99,7 @@ class DirectoryCache:
         return await self._tenants.get(tenant)
 
     async def has_api_keys(self) -> bool:
-        """Whether there is, or was while this process ran, any API key."""
+        """Whether there is, or was, any API key. One that is gone leaves nobody in whom it would have kept out."""
         if not self._has_keys:
             self._has_keys = await self._any_keys.get("") is not None
         return self._has_keys
@@ -110,7 +114,9 @@ class DirectoryCache:
 
     async def _read_any_keys(self, _: str) -> bool | None:
         await self._get_ready()
-        return bool(await self._store.list_api_keys()) or None
+        if await self._store.list_api_keys():
+            return True
+        return (self._has_made_keys is not None and await self._has_made_keys()) or None
 
     async def _get_ready(self) -> None:
         if self._ready is not None:

@@ -29,11 +29,12 @@ from antiphon.hub.errors import (
 )
 from antiphon.hub.ids import TenantId
 from antiphon.hub.items import JsonObject
+from antiphon.hub.principal import Principal
 from antiphon.sessions.keys import KeyedRequest, Outcome
 from antiphon.sessions.sessions import TenantSessions
 from antiphon.sessions.work import KeyClaim, Settle
 
-__all__ = ["Answered", "Begun", "Idempotency"]
+__all__ = ["Answered", "Begun", "Idempotency", "asked_by"]
 
 T = TypeVar("T")
 
@@ -59,6 +60,16 @@ class Answered(msgspec.Struct, frozen=True):
 
     answer: JsonObject
     replayed: bool = False
+
+
+def asked_by(request: KeyedRequest, principal: Principal) -> KeyedRequest:
+    """
+    The request as this principal's. Whoever may ask for some models only shares no key with whoever may ask for
+    others: he would be given an answer that he may not ask for.
+    """
+    if principal.models is None:
+        return request
+    return msgspec.structs.replace(request, operation=f"{request.operation} {sorted(principal.models)}")
 
 
 class _Flight(msgspec.Struct, eq=False):

@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from antiphon.engine.audit import AuditTrail
 from antiphon.engine.audit_entry import Action, Deed
-from antiphon.engine.idempotency import Answered, Idempotency
+from antiphon.engine.idempotency import Answered, Idempotency, asked_by
 from antiphon.engine.quota import Quota
 from antiphon.engine.receipts import deleted_body
 from antiphon.hub.format import PageRequest
@@ -76,7 +76,7 @@ class Library:
         if request is None:
             return Answered(await create(None))
         state = await self._state(principal)
-        answered = await self._idempotency.answer(state, principal.tenant, request, create)
+        answered = await self._idempotency.answer(state, principal.tenant, asked_by(request, principal), create)
         if answered.replayed:
             with self._trail.reading(principal, "request.replay", str(answered.answer.get("id", ""))):
                 return answered

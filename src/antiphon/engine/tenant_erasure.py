@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import msgspec
 
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.directory import Directory, Erasure
+from antiphon.sessions.tenants import NOTICED_AFTER_S
 from antiphon.sessions.vault import Scanned, TenantVault
 
 __all__ = ["erase_tenant", "joined", "would_be_erased"]
@@ -22,6 +24,9 @@ async def erase_tenant(directory: Directory, tenant: TenantId) -> Erasure:
     """
     Erase a tenant: unknown at once, its keys destroyed by the first batch, its record gone with the last.
 
+    Between the first two, every process gets the time to notice. Else one could go on sealing with the keys that it
+    remembers, for a new tenant that is given the name at once, and nobody could open what it stored.
+
     Returns:
         What went; of an erasure that goes on where another was cut off, what was left.
 
@@ -34,6 +39,7 @@ async def erase_tenant(directory: Directory, tenant: TenantId) -> Erasure:
         leaving = msgspec.structs.replace(record, state="erasing")
         if not await directory.update_tenant(leaving):  # never created, and has data all the same
             await directory.create_tenant(leaving)
+    await asyncio.sleep(NOTICED_AFTER_S)
     total = Erasure()
     while True:
         erased, has_more = await directory.erase_tenant(tenant, limit=_BATCH)

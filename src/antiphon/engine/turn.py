@@ -24,6 +24,7 @@ from typing import TypeVar
 import msgspec
 
 from antiphon.engine.attempts import Answer, Question, Retries
+from antiphon.engine.audit_entry import outcome_of
 from antiphon.engine.compaction import Compactor, closing_events, opening_events, wants_compaction
 from antiphon.engine.context import Context, ask_within
 from antiphon.engine.counting import estimate_tokens
@@ -224,7 +225,7 @@ class Turn:
             input_tokens=usage.get("input_tokens"),
             output_tokens=usage.get("output_tokens"),
             seconds=round(time.monotonic() - self._received_at, 3),
-            error=self._run.error.code if self._run.error else None,
+            error=outcome_of(self._run.error) if self._run.error else None,
         )
 
     async def abandon(self, error: AntiphonError) -> None:
@@ -530,4 +531,4 @@ class Turn:
 
     def _error_body(self, error: AntiphonError) -> JsonObject:
         code = error.code if error.code in _TELLING_CODES else "server_error"
-        return {"code": code, "message": f"{error.message} (request id: {self._request_id})"}
+        return {"code": code, "message": f"{error.told} (request id: {self._request_id})"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from functools import partial
 
@@ -18,16 +18,16 @@ import msgspec
 from antiphon.engine.audit import AuditTrail
 from antiphon.engine.audit_entry import Deed, outcome_of
 from antiphon.engine.claims import ClaimKeeper
-from antiphon.engine.compaction import take_trigger
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.following import Follower
-from antiphon.engine.idempotency import Begun, Idempotency
+from antiphon.engine.idempotency import Begun, Idempotency, asked_by
 from antiphon.engine.leases import LeaseKeeper
-from antiphon.engine.limits import Admission, Limiter, reserve_for
+from antiphon.engine.limits import Admission, Limiter
 from antiphon.engine.plan import BackgroundPolicy, Plan, TurnOptions
+from antiphon.engine.planning import Planner, needs_store
 from antiphon.engine.publishing import Publisher
 from antiphon.engine.quota import Quota
-from antiphon.engine.routing import Router, Target
+from antiphon.engine.routing import Router
 from antiphon.engine.run import Run
 from antiphon.engine.scheduler import Place, Scheduler
 from antiphon.engine.takeover import TakeOver
@@ -38,30 +38,20 @@ from antiphon.hub.errors import (
     GatewayError,
     InvalidRequest,
     LeaseLost,
-    NotContinuable,
-    PreviousResponseNotFound,
     ResponseNotFound,
     ShuttingDown,
-    UnsupportedParameter,
 )
 from antiphon.hub.format import Format
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import Principal
-from antiphon.hub.response import opening_response
-from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.pending import PendingTurn
-from antiphon.sessions.records import Lease
-from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
 from antiphon.sessions.sessions import Sessions, TenantSessions
 from antiphon.sessions.work import KeyClaim
 from antiphon.telemetry import Log
 
 __all__ = ["Turns"]
-
-# From this many input items on, checking them all would hold the event loop for milliseconds.
-_DECODE_IN_THREAD_ITEMS = 400
 
 _LOOK_EVERY_S = 0.1
 _CANCEL_WAIT_S = 30.0
@@ -87,7 +77,6 @@ class Turns:
         quota: Quota,
     ) -> None:
         self._router = router
-        self._format = format
         self._sessions = sessions
         self._ids = ids
         self._clock = clock
@@ -96,13 +85,24 @@ class Turns:
         self._contexts = contexts
         self._deliverer = deliverer
         self._trail = trail
-        self._quota = quota
         self._holder = ids.request()
         self._leases = LeaseKeeper(policy.lease_ttl_s)
         self._scheduler = Scheduler(
             max_running=background.max_running,
             max_queued=background.max_queued,
             max_queued_per_tenant=background.max_queued_per_tenant,
+        )
+        self._planner = Planner(
+            format=format,
+            sessions=sessions,
+            ids=ids,
+            clock=clock,
+            policy=policy,
+            contexts=contexts,
+            leases=self._leases,
+            quota=quota,
+            running=self.running,
+            refuse_draining=self.refuse_draining,
         )
         self.idempotency = Idempotency(holder=self._holder, ttl_s=policy.lease_ttl_s, clock=clock)
         self.limiter = Limiter()
@@ -213,11 +213,11 @@ class Turns:
         if options.key is None:
             return Begun(await self._admit(body, principal, options, None))
         if self._sessions is None:
-            raise _needs_store("Idempotency-Key")
+            raise needs_store("Idempotency-Key")
         return await self.idempotency.turn(
             self._sessions.for_tenant(principal.tenant),
             principal.tenant,
-            options.key,
+            asked_by(options.key, principal),
             begin=lambda key: self._admit(body, principal, options, key),
             follow=lambda response_id: self._recall(response_id, principal),
         )
@@ -234,45 +234,13 @@ class Turns:
         key: KeyClaim | None,
         admission: Admission,
     ) -> Run:
-        request = await self._decode(body, generate=options.generate)
-        if request.store or request.background:
-            await self._quota.refuse_full(principal.tenant)
-        if self._sessions is None:
-            _refuse_state(body, request, options)
-            request = msgspec.structs.replace(request, store=False)
-        else:
-            request = await self._sessions.for_tenant(principal.tenant).prompts.fill(request)
-        request = take_trigger(request)
+        request = await self._planner.request(body, principal, options)
         targets = await self._router.targets(request.model, principal)
         with self._scheduler.admit(principal.tenant) if request.background else nullcontext() as place:
-            plan = await self._resolved(request, targets, principal, options, admission)
+            plan = await self._planner.plan(request, targets, principal, options, admission)
             if not plan.is_pending(key):
                 return self._launch(plan)
             return await self._opened(plan, key, admission, place.hand_over() if place is not None else None)
-
-    async def _resolved(
-        self,
-        request: TurnRequest,
-        targets: Sequence[Target],
-        principal: Principal,
-        options: TurnOptions,
-        admission: Admission,
-    ) -> Plan:
-        if self._sessions is None:
-            resolved = await resolve_stateless(
-                request, self._ids, principal.tenant, context=_local_context(request, options)
-            )
-            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=None)
-            plan = await self._reserve(plan, admission)
-            self.refuse_draining()
-            return plan
-        sessions = self._sessions.for_tenant(principal.tenant)
-        resolved = await self._resolve(request, principal, sessions, options)
-        async with self._leases.giving_back_at_fault(sessions, resolved.lease):
-            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=sessions)
-            plan = await self._reserve(plan, admission)
-            self.refuse_draining()  # a turn that began now would outlive the store
-        return plan
 
     async def _opened(self, plan: Plan, key: KeyClaim | None, admission: Admission, place: Place | None) -> Run:
         """The run of a turn that is written down first. In a task of its own: nobody may leave between row and run."""
@@ -283,93 +251,10 @@ class Turns:
         opening.add_done_callback(lambda _: admission.let_go())
         return await asyncio.shield(opening)
 
-    @staticmethod
-    async def _reserve(plan: Plan, admission: Admission) -> Plan:
-        if plan.request.generate:
-            await reserve_for(admission, plan.request, plan.context.items)
-        return msgspec.structs.replace(plan, admission=admission)
-
     def _forget_opening(self, opening: asyncio.Task[Run]) -> None:
         self._beginning.discard(opening)
         if not opening.cancelled():
             opening.exception()  # retrieved: whoever asked may be gone
-
-    async def _decode(self, body: JsonObject, *, generate: bool) -> TurnRequest:
-        given = body.get("input")
-        if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
-            return await asyncio.to_thread(self._format.decode, body, generate=generate)
-        return self._format.decode(body, generate=generate)
-
-    async def _resolve(
-        self, request: TurnRequest, principal: Principal, sessions: TenantSessions, options: TurnOptions
-    ) -> ResolvedTurn:
-        context = _local_context(request, options)
-        if context is not None:
-            return await sessions.resolve_after(context, request)
-        lease = await self._lease(request, sessions, wait_s=options.conversation_wait_s)
-        async with self._leases.giving_back_at_fault(sessions, lease):
-            try:
-                resolved = await sessions.resolve(request, lease=lease)
-            except PreviousResponseNotFound:
-                await self._refuse_running(request, principal, sessions)
-                raise
-        return resolved
-
-    async def _lease(self, request: TurnRequest, sessions: TenantSessions, *, wait_s: float) -> Lease | None:
-        if request.conversation is None or not request.store:
-            return None
-        return await self._leases.take(sessions, request.conversation, self._ids.request(), wait_s=wait_s)
-
-    async def _refuse_running(self, request: TurnRequest, principal: Principal, sessions: TenantSessions) -> None:
-        """Say that a parent still runs, if that is why it was not found."""
-        parent = request.previous_response_id
-        assert parent is not None
-        run = self._runs.get((principal.tenant, parent))
-        if run is not None and run.is_kept and not run.is_ephemeral:
-            raise NotContinuable(parent, "queued" if run.task is None else "in_progress") from None
-        pending = await sessions.pending.find(parent)
-        if pending is not None and pending.request.store:
-            raise NotContinuable(parent, pending.status) from None
-
-    async def _plan(
-        self,
-        request: TurnRequest,
-        resolved: ResolvedTurn,
-        targets: Sequence[Target],
-        options: TurnOptions,
-        *,
-        principal: Principal,
-        sessions: TenantSessions | None,
-    ) -> Plan:
-        response_id = self._ids.response(resolved.family)
-        context = await self._contexts.context(resolved)
-        return Plan(
-            principal=principal,
-            request=request,
-            resolved=resolved,
-            context=context,
-            compactor=await self._contexts.compactor(request, context, resolved, targets),
-            targets=targets,
-            opening=opening_response(
-                request,
-                id=response_id,
-                created_at=int(self._clock()),
-                model=targets[0].model,
-                conversation_id=resolved.conversation_id,
-            ),
-            sessions=sessions if request.store or request.background else None,
-            request_id=options.request_id or self._ids.request(),
-            received_at=time.monotonic() if options.received_at is None else options.received_at,
-            stays=self._stays(options),
-            keeps_context=options.local is not None,
-        )
-
-    def _stays(self, options: TurnOptions) -> bool:
-        if options.key is not None:
-            return True  # who sends a request with a key comes again
-        if options.on_disconnect is not None:
-            return options.on_disconnect == "continue"
-        return not self._policy.cancel_on_disconnect
 
     async def _open(self, plan: Plan, key: KeyClaim | None, place: Place | None) -> Run:
         """Write a turn down and start or queue it, where room was kept for it."""
@@ -615,28 +500,3 @@ def _asked(body: JsonObject) -> Deed:
         if isinstance(named, str):
             return "response.continue", named
     return "response.create", ""
-
-
-def _local_context(request: TurnRequest, options: TurnOptions) -> tuple[Item, ...] | None:
-    """What the turn continues from, if its caller alone has that."""
-    return (options.local or {}).get(request.previous_response_id or "")
-
-
-def _refuse_state(body: JsonObject, request: TurnRequest, options: TurnOptions) -> None:
-    """A stateless gateway says no to what needs state, and never just leaves it out."""
-    parent = request.previous_response_id
-    if parent is not None and options.local is not None and parent not in options.local:
-        raise PreviousResponseNotFound(parent)
-    for name in ("previous_response_id", "conversation", "prompt"):
-        if getattr(request, name) is not None and not (name == "previous_response_id" and options.local is not None):
-            raise _needs_store(name)
-    if body.get("store") is True:
-        raise _needs_store("store")
-    if request.background:
-        raise _needs_store("background")
-
-
-def _needs_store(name: str) -> UnsupportedParameter:
-    return UnsupportedParameter(
-        f"Unsupported parameter: '{name}'. This gateway was started without a session store.", param=name
-    )

@@ -63,7 +63,35 @@ A message says what was wrong, with which value, and what to do. It never holds 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from antiphon.hub.error import (
+    AntiphonError,
+    Fault,
+)
+from antiphon.hub.gateway_errors import (
+    BaseErased,
+    GatewayError,
+    KeysUnavailable,
+    LeaseLost,
+    ResponseTooLarge,
+    SealChanged,
+    ShuttingDown,
+    StoreConflict,
+    StoreCorrupt,
+    StoreUnavailable,
+    StreamOrderViolation,
+)
+from antiphon.hub.upstream_errors import (
+    ContextLengthExceeded,
+    UpstreamAuthentication,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamLacksModel,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
 
 __all__ = [
     "AntiphonError",
@@ -120,54 +148,6 @@ __all__ = [
     "UpstreamUnavailable",
     "UpstreamUnreachable",
 ]
-
-Fault = Literal["client", "upstream", "gateway"]
-
-
-class AntiphonError(Exception):
-    """
-    The root of the tree.
-
-    Attributes:
-        message: For the caller, in one or two sentences.
-        param: The request field at fault, as a path such as ``input[2].content``.
-        code: OpenAI's machine-readable code, where there is one.
-        retry_after_s: When trying again makes sense, where that is known.
-    """
-
-    status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
-    default_code: ClassVar[str | None] = None
-    fault: ClassVar[Fault] = "gateway"
-    retryable: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
-        self.code = code if code is not None else self.default_code
-        self.retry_after_s = retry_after_s
-
-    @property
-    def http_status(self) -> int:
-        """The status of the HTTP answer."""
-        return self.status
-
-    @property
-    def error_type(self) -> str:
-        """The ``type`` of OpenAI's envelope."""
-        return self.type
-
-    def envelope(self) -> dict[str, dict[str, str | None]]:
-        """OpenAI's error body: ``{"error": {"message", "type", "param", "code"}}``."""
-        return {"error": {"message": self.message, "type": self.error_type, "param": self.param, "code": self.code}}
 
 
 class ClientError(AntiphonError):
@@ -455,158 +435,3 @@ class UnsupportedMediaType(ClientError):
     """The body is not JSON, or carries a content encoding that is not supported."""
 
     status = 415
-
-
-class UpstreamError(AntiphonError):
-    """The model server failed. ``stage`` in the message says where; a credential is never in it."""
-
-    status = 502
-    fault = "upstream"
-
-
-class UpstreamUnreachable(UpstreamError):
-    """No connection: refused, unknown host, TLS failure, or closed before a byte was answered."""
-
-    default_code = "upstream_unreachable"
-    retryable = True
-
-
-class UpstreamTimeout(UpstreamError):
-    """The upstream did not connect, answer or go on in time."""
-
-    status = 504
-    default_code = "upstream_timeout"
-    retryable = True
-
-
-class UpstreamUnavailable(UpstreamError):
-    """The upstream answered with a server error or said that it is overloaded."""
-
-    status = 503
-    default_code = "upstream_unavailable"
-    retryable = True
-
-
-class UpstreamRateLimited(UpstreamError):
-    """The upstream answered 429. ``retry_after_s`` is what it asked for."""
-
-    status = 429
-    type = "rate_limit_error"
-    default_code = "rate_limit_exceeded"
-    retryable = True
-
-
-class UpstreamAuthentication(UpstreamError):
-    """The upstream refused the gateway's credential. The operator has to mend it, not the caller."""
-
-    default_code = "upstream_authentication_failed"
-
-
-class UpstreamRefused(UpstreamError):
-    """The upstream called the request invalid; its reason is in the message."""
-
-    status = 400
-    type = "invalid_request_error"
-
-
-class ContextLengthExceeded(UpstreamRefused):
-    """
-    The context is longer than the model's window. OpenAI's own words, whichever upstream refused.
-
-    Attributes:
-        limit_tokens: How many tokens of input there is room for; None where the upstream did not say.
-        needed_tokens: How many the request has; None likewise.
-    """
-
-    default_code = "context_length_exceeded"
-
-    def __init__(self, *, limit_tokens: int | None = None, needed_tokens: int | None = None) -> None:
-        super().__init__(
-            "Your input exceeds the context window of this model. Please adjust your input and try again.",
-            param="input",
-        )
-        self.limit_tokens = limit_tokens
-        self.needed_tokens = needed_tokens
-
-
-class UpstreamLacksModel(UpstreamError):
-    """The upstream does not serve the model that it was asked for; another one may."""
-
-    status = 404
-    type = "invalid_request_error"
-    default_code = "model_not_found"
-
-
-class UpstreamBroken(UpstreamError):
-    """The upstream's answer is not what its dialect allows: malformed, truncated, or of the wrong type."""
-
-    default_code = "upstream_broken"
-
-
-class GatewayError(AntiphonError):
-    """Our own fault."""
-
-
-class StoreUnavailable(GatewayError):
-    """The session store cannot be reached, is full or read-only. Nothing was stored."""
-
-    status = 503
-    default_code = "store_unavailable"
-    retryable = True
-
-
-class KeysUnavailable(StoreUnavailable):
-    """The key service does not answer, or does not have the key. Nothing is read or written without it."""
-
-    default_code = "keys_unavailable"
-
-
-class StoreCorrupt(GatewayError):
-    """A history has a gap or a payload cannot be opened. Never answered with a shortened history."""
-
-    default_code = "store_corrupt"
-
-
-class StoreConflict(GatewayError):
-    """Something changed between resolve and commit. Nothing was stored."""
-
-    status = 409
-    default_code = "store_conflict"
-
-
-class SealChanged(StoreConflict):
-    """A family's keys were changed while something was sealed for it. To be sealed again, with the new ones."""
-
-    default_code = "seal_changed"
-
-
-class BaseErased(StoreConflict):
-    """The history that this turn stands on was erased while it ran."""
-
-    default_code = "base_erased"
-
-
-class LeaseLost(StoreConflict):
-    """The conversation's lease passed to somebody else while this turn ran, or it was deleted or edited."""
-
-    default_code = "lease_lost"
-
-
-class StreamOrderViolation(GatewayError):
-    """A provider emitted events in an order that the Responses stream does not allow."""
-
-    default_code = "stream_order_violation"
-
-
-class ResponseTooLarge(GatewayError):
-    """The answer grew over ``max_response_bytes``."""
-
-    default_code = "response_too_large"
-
-
-class ShuttingDown(GatewayError):
-    """The gateway drains and takes no new turns."""
-
-    status = 503
-    default_code = "shutting_down"
-    retryable = True

@@ -41,6 +41,7 @@ CALL_TYPES = {
 OUTPUT_TYPES = {output: call for call, output in CALL_TYPES.items()}
 
 _TYPE_OF = attrgetter("type")
+_CONTAINERS = frozenset({dict, list, tuple})
 
 
 class Private(msgspec.Struct, frozen=True):
@@ -76,11 +77,11 @@ def has_type(items: Iterable[Item], item_type: str) -> bool:
 def copied(value: Any) -> Any:
     """A JSON value that shares nothing that can be changed with the one that was given."""
     if type(value) is dict:
-        return {name: copied(part) for name, part in value.items()}
+        return {name: copied(part) if type(part) in _CONTAINERS else part for name, part in value.items()}
     if type(value) is list:
-        return [copied(part) for part in value]
+        return [copied(part) if type(part) in _CONTAINERS else part for part in value]
     if type(value) is tuple:
-        return tuple(copied(part) for part in value)
+        return tuple([copied(part) if type(part) in _CONTAINERS else part for part in value])
     return value
 
 

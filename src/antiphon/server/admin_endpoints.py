@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from antiphon.engine.administration import SYSTEM, Administration
 from antiphon.engine.administration_requests import Erase, NewApiKey, NewTenant, Rotate, TenantChanges, decode
@@ -69,7 +70,7 @@ class AdminEndpoints:
     async def erase(self, exchange: Exchange) -> None:
         """``POST /admin/v1/tenants/{tenant}/erase``: all of it, or what was made for one of its end users."""
         asked = await self._body(exchange, Erase, dry_run=True)
-        await self._erase(exchange, asked.end_user)
+        await self._erase(exchange, None if asked.end_user is UNSET else asked.end_user)
 
     async def _erase(self, exchange: Exchange, end_user: str | None) -> None:
         name, dry_run = exchange.params[0], _query(exchange, documents.DryRunQuery).dry_run

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from antiphon.engine.audit_entry import REQUEST_ID
-from antiphon.hub.errors import AntiphonError, GatewayError, InsufficientScope
+from antiphon.hub.errors import AntiphonError, GatewayError, InsufficientScope, KeysUnavailable
 from antiphon.hub.principal import Principal
 from antiphon.server.auth import NOBODY, Authenticator
 from antiphon.server.bodiless import without_body
@@ -66,7 +66,7 @@ class Dispatcher:
         except AntiphonError as error:
             await self._answer_error(exchange, error)
         except Exception as error:  # noqa: BLE001 - the last place that can tell the client
-            self._log.crash("request_crashed", error, request=exchange.request_id, path=exchange.path)
+            self._log.crash("request_crashed", error, request=exchange.request_id)
             await self._answer_error(
                 exchange, GatewayError("The server had an error while processing your request. Sorry about that!")
             )
@@ -90,6 +90,8 @@ class Dispatcher:
             raise
 
     async def _answer_error(self, exchange: Exchange, error: AntiphonError) -> None:
+        if isinstance(error, KeysUnavailable):
+            self._log.error("keys_unavailable", request=exchange.request_id, error=error.message)
         if exchange.answered:
             self._log.warning("error_after_answer", request=exchange.request_id, error=error.message)
             return

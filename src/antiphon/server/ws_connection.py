@@ -16,7 +16,14 @@ from functools import partial
 
 from antiphon.engine.gateway import Gateway
 from antiphon.engine.plan import TurnOptions
-from antiphon.hub.errors import AntiphonError, GatewayError, InvalidRequest, PayloadTooLarge, ShuttingDown
+from antiphon.hub.errors import (
+    AntiphonError,
+    GatewayError,
+    InvalidRequest,
+    KeysUnavailable,
+    PayloadTooLarge,
+    ShuttingDown,
+)
 from antiphon.hub.format import CreateFrame, RefusedFrame
 from antiphon.hub.principal import Principal
 from antiphon.server.body import BodyLimits, ClientDisconnected, Receive, parse_json
@@ -224,6 +231,8 @@ class SocketConnection:
     # Out.
 
     async def _refuse(self, error: AntiphonError, stream_id: str | None = None) -> None:
+        if isinstance(error, KeysUnavailable):
+            self._gateway.log.error("keys_unavailable", request=self._request_id, error=error.message)
         await self._write([self._gateway.format.encode_error(error, stream_id)])
 
     async def _write(self, frames: Sequence[bytes]) -> None:

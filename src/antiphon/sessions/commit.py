@@ -19,7 +19,7 @@ from antiphon.sessions.deliveries import Deliveries
 from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.end_users import EndUsers
 from antiphon.sessions.expiry import Expiry
-from antiphon.sessions.inputs import entries_of
+from antiphon.sessions.inputs import entries_of, new_among
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.records import CONTINUABLE, Claim, Committed, NewItem, NewTurn, Status
 from antiphon.sessions.resolve import ResolvedTurn
@@ -97,8 +97,9 @@ class Committer:
         ephemeral = not response["store"]
         # A family without a past is the turn's own, unless a pending row brought it along.
         seal = await self._payloads.found(turn.family, is_new=turn.attach is None and outcome.claim is None)
-        entries = await entries_of(turn.input, self._payloads)
-        output = await self._payloads.new_items(outcome.output, of_output=True)
+        payloads = await self._payloads.of_turn((*new_among(turn.input), *outcome.output), response["id"])
+        entries = await entries_of(turn.input, payloads)
+        output = await payloads.new_items(outcome.output, of_output=True)
         return NewTurn(
             response_id=response["id"],
             family=turn.family,
@@ -121,8 +122,8 @@ class Committer:
             completed_at=response["completed_at"],
             usage=outcome.usage,
             expires_at=await self._expiry.of(response, self._tenant),
-            payload=await self._payloads.response(response),
-            trace=b"" if outcome.trace is None else await self._payloads.trace(outcome.trace, response["id"]),
+            payload=payloads.response(response),
+            trace=b"" if outcome.trace is None else payloads.trace(outcome.trace, response["id"]),
             deliveries=tuple([await self._deliveries.new(webhook) for webhook in outcome.webhooks]),
             terms=await self._search.terms(response["metadata"]),
         )

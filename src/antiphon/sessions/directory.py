@@ -177,8 +177,16 @@ class Directory(Protocol):
         """A tenant, or None. A tenant that was never created and has data is active, with the defaults."""
         ...
 
-    async def update_tenant(self, tenant: TenantRecord) -> bool:
-        """Replace what can be configured of a tenant. False if it is unknown."""
+    async def update_tenant(self, tenant: TenantRecord, *, was: TenantRecord | None = None) -> bool:
+        """
+        Replace what can be configured of a tenant.
+
+        Args:
+            was: Replace only what still equals this but for ``stored_bytes``.
+
+        Returns:
+            False if it is unknown, or is not as it *was*.
+        """
         ...
 
     async def list_tenants(self) -> tuple[TenantRecord, ...]:

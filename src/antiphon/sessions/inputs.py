@@ -19,8 +19,9 @@ from antiphon.sessions.records import Entry, Reference
 from antiphon.sessions.reread import reread_if_erased
 from antiphon.sessions.slices import in_slices
 from antiphon.sessions.store import TenantStore
+from antiphon.sessions.turn_payloads import TurnPayloads
 
-__all__ = ["InputItem", "entries_of", "mint_input", "resolve_input", "taken_in"]
+__all__ = ["InputItem", "entries_of", "mint_input", "new_among", "resolve_input", "taken_in"]
 
 # Fields that an SDK adds or leaves out when it sends an item back; they carry nothing of their own when empty.
 _EMPTY: tuple[object, ...] = (None, [], "")
@@ -93,10 +94,15 @@ async def taken_in(
     return tuple(await in_slices(context, take))
 
 
-async def entries_of(items: Sequence[InputItem], payloads: Payloads) -> list[Entry]:
+async def entries_of(items: Sequence[InputItem], payloads: Payloads | TurnPayloads) -> list[Entry]:
     """What the store keeps of a turn's input."""
-    new = iter(await payloads.new_items([entry.item for entry in items if not entry.stored]))
+    new = iter(await payloads.new_items(new_among(items)))
     return [Reference(id=entry.item.id) if entry.stored else next(new) for entry in items]
+
+
+def new_among(items: Sequence[InputItem]) -> list[Item]:
+    """The items of a turn's input that do not stand anywhere yet."""
+    return [entry.item for entry in items if not entry.stored]
 
 
 class _Found(msgspec.Struct, frozen=True):

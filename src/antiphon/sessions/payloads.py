@@ -23,9 +23,6 @@ from antiphon.sessions.slices import in_slices
 
 __all__ = ["Payloads"]
 
-# What belongs to the tenant as a whole, whatever its ids look like.
-_OF_TENANT: Final[frozenset[Table]] = frozenset({"prompts", "idempotency", "deliveries", "secrets"})
-
 _SECRET = "secret"  # noqa: S105 - the id of the one row of its table
 
 
@@ -55,6 +52,13 @@ class Payloads:
 
     # Items.
 
+    async def of_turn(self, items: Iterable[Item], response_id: str | None = None) -> TurnPayloads:
+        """What writes these new items, and what else is kept of a response."""
+        families = {family_of("items", item.id) for item in items}
+        if response_id is not None:
+            families.add(family_of("responses", response_id))
+        return TurnPayloads(await self._keys(families), self._tenant)
+
     async def new_items(self, items: Sequence[Item], *, of_output: bool = False) -> list[NewItem]:
         """
         The records of items that are stored for the first time.
@@ -64,10 +68,7 @@ class Payloads:
         """
         if not items:
             return []
-        keys = await self._keys({family_of("items", item.id) for item in items})
-        return await in_slices(
-            items, lambda item: self._new_item(keys, item, left_out=of_output and is_cut_off_call(item.body))
-        )
+        return await (await self.of_turn(items)).new_items(items, of_output=of_output)
 
     async def items(self, stored: Sequence[StoredItem]) -> list[Item]:
         """
@@ -86,11 +87,6 @@ class Payloads:
         """The item of a record."""
         return (await self.items((stored,)))[0]
 
-    def _new_item(self, keys: Keys, item: Item, *, left_out: bool) -> NewItem:
-        value = [item.body] if item.private is None else [item.body, msgspec.to_builtins(item.private)]
-        payload = keys.encode(value, self._place("items", item.id))
-        return NewItem(id=item.id, type=item.type, payload=payload, left_out=left_out)
-
     def _item(self, keys: Keys, stored: StoredItem) -> Item:
         if stored.payload is None or stored.id is None:
             raise StoreCorrupt(f"The item at position {stored.position} of a history is gone.")
@@ -102,17 +98,9 @@ class Payloads:
 
     # Responses.
 
-    async def response(self, response: JsonObject) -> bytes:
-        """The payload of a response; its output is stored as items."""
-        return await self._encode(compact(response), "responses", response["id"])
-
     async def open_response(self, payload: bytes, response_id: str) -> JsonObject:
         """A stored response, without its output."""
         return expand(cast(JsonObject, await self._decode(payload, "responses", response_id)))
-
-    async def trace(self, trace: object, response_id: str) -> bytes:
-        """The payload of a response's trace."""
-        return await self._encode(trace, "traces", response_id)
 
     async def open_trace(self, payload: bytes, response_id: str) -> object:
         """A stored trace."""
@@ -204,11 +192,3 @@ class Payloads:
 
     def _place(self, table: Table, row_id: str) -> Place:
         return Place(self._tenant, family_of(table, row_id), table, row_id)
-
-
-def family_of(table: Table, row_id: str) -> Family:
-    """The family that a row's payload is sealed in."""
-    if table in _OF_TENANT:
-        return TENANT_FAMILY
-    name = row_id.partition("/")[0] if table == "stream_events" else row_id
-    return Family(name[-50:-34])

@@ -17,6 +17,8 @@ _SLICE = 128
 
 async def in_slices(values: Sequence[T], work: Callable[[T], R]) -> list[R]:
     """What *work* makes of each value. The event loop goes on between slices of a list that is long."""
+    if len(values) <= _SLICE:
+        return [work(value) for value in values]
     done: list[R] = []
     for start in range(0, len(values), _SLICE):
         if start:

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.directory import Directory, TenantRecord
 
-__all__ = ["TenantRecords"]
+__all__ = ["NOTICED_AFTER_S", "TenantRecords"]
 
 _MAX_AGE_S = 1.0
+NOTICED_AFTER_S = _MAX_AGE_S + 0.1
+"""After how long every process acts on a change of a tenant."""
 # From this age on, whoever comes first reads it again, while the others go on with what is known.
 _RENEWED_AT_S = 0.5
 _MAX_TENANTS = 10_000

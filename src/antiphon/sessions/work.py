@@ -68,7 +68,8 @@ class Settlement(Record, frozen=True, kw_only=True):
     An idempotency key that is settled together with what its request creates, in the same transaction.
 
     Attributes:
-        about: The response or conversation whose content is in the answer: when that goes, so does the answer.
+        about: The response or conversation whose content is in the answer: when that goes, so does the answer. If it
+            is gone already, neither stored nor pending, the key is settled without an answer.
     """
 
     claim: KeyClaim

@@ -37,9 +37,9 @@ class InMemoryDirectory:
         record = self._record(tenant)
         return None if record is None else self._with_size(record)
 
-    async def update_tenant(self, tenant: TenantRecord) -> bool:
+    async def update_tenant(self, tenant: TenantRecord, *, was: TenantRecord | None = None) -> bool:
         record = self._record(tenant.id)
-        if record is None:
+        if record is None or (was is not None and _without_size(record) != _without_size(was)):
             return False
         self._states[tenant.id].record = msgspec.structs.replace(tenant, created_at=record.created_at)
         return True
@@ -116,6 +116,10 @@ class InMemoryDirectory:
             # Several processes tell of uses, each somewhat late: the latest stands.
             latest = max(used_at[key_id], key.last_used_at or 0)
             self._api_keys[key_id] = msgspec.structs.replace(key, last_used_at=latest)
+
+
+def _without_size(tenant: TenantRecord) -> TenantRecord:
+    return msgspec.structs.replace(tenant, stored_bytes=0)
 
 
 def _without_use(key: ApiKeyRecord) -> ApiKeyRecord:

@@ -168,7 +168,14 @@ class TenantWork(TenantSealing):
     def _settle(self, settlement: Settlement | None) -> None:
         if settlement is not None:
             key = self._held_key(settlement.claim)
-            key.settled, key.answer, key.about, key.holder = True, settlement.answer, settlement.about, None
+            answer = settlement.answer if self._is_there(settlement.about) else None
+            about = None if answer is None else settlement.about
+            key.settled, key.answer, key.about, key.holder = True, answer, about, None
+
+    def _is_there(self, about: str | None) -> bool:
+        """Whether what an answer is about was not deleted before the answer came."""
+        state = self._state
+        return about is None or about in state.responses | state.work.pending | state.conversations
 
     def _drop_pending(self, response_id: str) -> None:
         """Remove a pending turn, with its events and the key that is bound to it."""

@@ -23,8 +23,12 @@ ON CONFLICT (tenant) DO NOTHING
 """
 
 UPDATE_TENANT: Final = """
-UPDATE tenants SET retention_days = ?2, max_stored_bytes = ?3, state = ?4 WHERE tenant = ?1
+UPDATE tenants SET retention_days = ?2, max_stored_bytes = ?3, state = ?4 WHERE tenant = ?1 AND state <> 'erasing'
 """
+
+UPDATE_TENANT_THAT_WAS: Final = (
+    UPDATE_TENANT + "AND created_at = ?5 AND retention_days IS ?6 AND max_stored_bytes IS ?7 AND state = ?8"
+)
 
 _TENANT: Final = """
 SELECT t.tenant, t.created_at, t.retention_days, t.max_stored_bytes, t.stored_bytes, t.state FROM tenants t

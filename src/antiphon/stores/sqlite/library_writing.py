@@ -23,7 +23,7 @@ class LibraryWriting(Cascade):
     ) -> Conversation:
         """See :meth:`antiphon.sessions.library.LibraryStore.fork_conversation`."""
         if settlement is not None:
-            self.work.settle_key(settlement)
+            self.work.settle_key(settlement, creates=fork.id)
         source = self._conversation(conversation_id)
         end = source.shown.head
         check_fork(fork, source.shown.family)

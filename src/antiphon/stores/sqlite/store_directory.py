@@ -31,9 +31,12 @@ class StoreDirectory(StoreAccess):
         rows = self._read_all(queries.READ_TENANT, tenant)
         return _tenant_of(rows[0]) if rows else None
 
-    async def update_tenant(self, tenant: TenantRecord) -> bool:
+    async def update_tenant(self, tenant: TenantRecord, *, was: TenantRecord | None = None) -> bool:
         configured = (tenant.retention_days, tenant.max_stored_bytes, tenant.state)
-        return await self._run(_changing(queries.UPDATE_TENANT, tenant.id, *configured))
+        if was is None:
+            return await self._run(_changing(queries.UPDATE_TENANT, tenant.id, *configured))
+        before = (was.created_at, was.retention_days, was.max_stored_bytes, was.state)
+        return await self._run(_changing(queries.UPDATE_TENANT_THAT_WAS, tenant.id, *configured, *before))
 
     async def list_tenants(self) -> tuple[TenantRecord, ...]:
         return tuple(map(_tenant_of, self._read_all(queries.LIST_TENANTS)))

@@ -110,6 +110,13 @@ WHERE tenant = ?1 AND key = ?2 AND holder = ?3 AND epoch = ?4 AND expires_at > ?
 RETURNING 1
 """
 
+# What an answer may be about.
+FIND_SUBJECT: Final = """
+SELECT 1 WHERE EXISTS (SELECT 1 FROM responses r WHERE r.tenant = ?1 AND r.id = ?2)
+            OR EXISTS (SELECT 1 FROM pending p WHERE p.tenant = ?1 AND p.response_id = ?2)
+            OR EXISTS (SELECT 1 FROM conversations c WHERE c.tenant = ?1 AND c.id = ?2)
+"""
+
 SETTLE_BOUND_KEY: Final = "UPDATE idempotency SET settled = 1 WHERE tenant = ?1 AND key = ?2 AND response_id = ?3"
 
 RELEASE_KEY: Final = "DELETE FROM idempotency WHERE tenant = ?1 AND key = ?2 AND holder = ?3 AND epoch = ?4"

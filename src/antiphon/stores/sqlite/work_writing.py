@@ -13,10 +13,9 @@ from antiphon.sessions.records import Claim, NewTurn
 from antiphon.sessions.work import EventGroup, KeyClaim, KeyRecord, NewPending, Settlement
 from antiphon.stores.sqlite import work_queries as queries
 from antiphon.stores.sqlite.families import drop_unused_family, found_family
-from antiphon.stores.sqlite.queries import TAKE_INSERTION_INDEX
 from antiphon.stores.sqlite.receipt import Receipt
 from antiphon.stores.sqlite.rows import Row, rows_of
-from antiphon.stores.sqlite.tenancy import admit, tenant_is_going
+from antiphon.stores.sqlite.tenancy import admit, take_place, tenant_is_going
 from antiphon.stores.sqlite.terms import add_terms, drop_terms
 from antiphon.stores.turns import id_in_use
 from antiphon.stores.work import check_deliveries, claim_lost, claim_until_ms, gap_in_stream, is_own_claim, key_lost
@@ -94,7 +93,7 @@ class WorkWriting:
         """See :meth:`antiphon.sessions.work.PendingStore.open_turn`."""
         admit(self._connection, self._tenant)
         found_family(self._connection, self._tenant, turn.family, turn.seal)
-        place = self._take_place() if turn.background else None
+        place = take_place(self._connection, self._tenant) if turn.background else None
         added = self._run(
             queries.ADD_PENDING,
             turn.response_id,
@@ -175,9 +174,17 @@ class WorkWriting:
         self._run(queries.PUT_KEY, key, fingerprint, holder, claim.epoch, until_ms, attempts, expires_at)
         return claim
 
-    def settle_key(self, settlement: Settlement) -> None:
-        """See :meth:`antiphon.sessions.work.KeyStore.settle_key`."""
-        self._write_key(queries.SETTLE_KEY, settlement.claim, settlement.answer, settlement.about)
+    def settle_key(self, settlement: Settlement, *, creates: str | None = None) -> None:
+        """
+        See :meth:`antiphon.sessions.work.KeyStore.settle_key`.
+
+        Args:
+            creates: What the present transaction is about to create.
+        """
+        about = settlement.about
+        is_gone = about not in (None, creates) and self._one(queries.FIND_SUBJECT, about) is None
+        answer = None if is_gone else settlement.answer
+        self._write_key(queries.SETTLE_KEY, settlement.claim, answer, about)
 
     def release_key(self, claim: KeyClaim) -> None:
         """See :meth:`antiphon.sessions.work.KeyStore.release_key`."""
@@ -213,11 +220,6 @@ class WorkWriting:
         self._receipt.add("metadata_index", terms)
         self._receipt.add("pending", self._run(queries.DROP_PENDING_REQUEST, response_id))
         self._receipt.add("stream_events", self._run(queries.DROP_EVENTS, response_id))
-
-    def _take_place(self) -> int:
-        row = self._one(TAKE_INSERTION_INDEX, 0)
-        assert row is not None  # the tenant was admitted
-        return int(row[0])
 
     def _write_key(self, statement: str, claim: KeyClaim, *values: object) -> None:
         if self._one(statement, claim.key, claim.holder, claim.epoch, self._now_s, *values) is None:

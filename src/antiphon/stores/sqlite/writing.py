@@ -28,7 +28,7 @@ from antiphon.stores.sqlite.families import drop_unused_family, found_family, se
 from antiphon.stores.sqlite.logs import Log, read_log
 from antiphon.stores.sqlite.receipt import Receipt
 from antiphon.stores.sqlite.rows import Row, conversation_of, item_of, rows_of, session_of, usage_columns
-from antiphon.stores.sqlite.tenancy import admit, stored_bytes_of, tenant_is_going
+from antiphon.stores.sqlite.tenancy import admit, stored_bytes_of, take_place
 from antiphon.stores.sqlite.terms import Kind, add_terms, drop_terms, read_terms
 from antiphon.stores.sqlite.trail import append_entries
 from antiphon.stores.sqlite.work_writing import WorkWriting
@@ -178,7 +178,7 @@ class Writing:
     def create_conversation(self, conversation: NewConversation, settlement: Settlement | None) -> Conversation:
         """See :meth:`antiphon.sessions.store.TenantStore.create_conversation`."""
         if settlement is not None:
-            self.work.settle_key(settlement)
+            self.work.settle_key(settlement, creates=conversation.id)
         if self._one(queries.READ_CONVERSATION, conversation.id) is not None:
             raise id_in_use("conversation", conversation.id)
         admit(self._connection, self._tenant)
@@ -400,11 +400,9 @@ class Writing:
 
     def _take_insertion_index(self) -> int:
         """The place in lists of a new turn; with it what is uncounted so far is counted."""
-        taken = self._one(queries.TAKE_INSERTION_INDEX, self.receipt.uncounted_bytes)
-        if taken is None:
-            raise tenant_is_going(self._tenant)
+        place = take_place(self._connection, self._tenant, adding_bytes=self.receipt.uncounted_bytes)
         self.receipt.uncounted_bytes = 0
-        return int(taken[0])
+        return place
 
     def _count_bytes(self) -> None:
         """Bring the sum of the tenant's payloads up to date, if it is not."""

@@ -1,0 +1,225 @@
+"""
+Planning: from a request to all that its turn needs to begin. Nothing is stored yet and no upstream was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from antiphon.engine.compaction import take_trigger
+from antiphon.engine.contexts import Contexts
+from antiphon.engine.leases import LeaseKeeper
+from antiphon.engine.limits import Admission, reserve_for
+from antiphon.engine.plan import Plan, TurnOptions
+from antiphon.engine.quota import Quota
+from antiphon.engine.routing import Target
+from antiphon.engine.run import Run
+from antiphon.engine.turn import TurnPolicy
+from antiphon.hub.errors import NotContinuable, PreviousResponseNotFound, UnsupportedParameter
+from antiphon.hub.format import Format
+from antiphon.hub.ids import IdFactory
+from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.principal import Principal
+from antiphon.hub.response import opening_response
+from antiphon.hub.turn import TurnRequest
+from antiphon.sessions.records import Lease
+from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
+from antiphon.sessions.sessions import Sessions, TenantSessions
+
+__all__ = ["Planner", "needs_store"]
+
+# From this many input items on, checking them all would hold the event loop for milliseconds.
+_DECODE_IN_THREAD_ITEMS = 400
+
+
+class Planner:
+    """
+    Args:
+        running: The run of a stored turn that this process carries out; None if there is none.
+        refuse_draining: Raises ShuttingDown if the gateway drains.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: Format,  # noqa: A002 - the field's own word
+        sessions: Sessions | None,
+        ids: IdFactory,
+        clock: Callable[[], float],
+        policy: TurnPolicy,
+        contexts: Contexts,
+        leases: LeaseKeeper,
+        quota: Quota,
+        running: Callable[[str, Principal], Run | None],
+        refuse_draining: Callable[[], None],
+    ) -> None:
+        self._format = format
+        self._sessions = sessions
+        self._ids = ids
+        self._clock = clock
+        self._policy = policy
+        self._contexts = contexts
+        self._leases = leases
+        self._quota = quota
+        self._running = running
+        self._refuse_draining = refuse_draining
+
+    async def request(self, body: JsonObject, principal: Principal, options: TurnOptions) -> TurnRequest:
+        """
+        What a body asks for, with its stored prompt filled in.
+
+        Raises:
+            AntiphonError: It breaks a rule, or asks for more than there is or may be.
+        """
+        request = await self._decode(body, generate=options.generate)
+        if request.store or request.background:
+            await self._quota.refuse_full(principal.tenant)
+        if self._sessions is None:
+            _refuse_state(body, request, options)
+            request = msgspec.structs.replace(request, store=False)
+        else:
+            request = await self._sessions.for_tenant(principal.tenant).prompts.fill(request)
+        return take_trigger(request)
+
+    async def _decode(self, body: JsonObject, *, generate: bool) -> TurnRequest:
+        given = body.get("input")
+        if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
+            return await asyncio.to_thread(self._format.decode, body, generate=generate)
+        return self._format.decode(body, generate=generate)
+
+    async def plan(
+        self,
+        request: TurnRequest,
+        targets: Sequence[Target],
+        principal: Principal,
+        options: TurnOptions,
+        admission: Admission,
+    ) -> Plan:
+        """
+        Resolve what a request stands on, take what it needs, and reserve what it may use.
+
+        Raises:
+            AntiphonError: It was refused; nothing is held any more.
+        """
+        if self._sessions is None:
+            resolved = await resolve_stateless(
+                request, self._ids, principal.tenant, context=_local_context(request, options)
+            )
+            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=None)
+            plan = await self._reserve(plan, admission)
+            self._refuse_draining()
+            return plan
+        sessions = self._sessions.for_tenant(principal.tenant)
+        resolved = await self._resolve(request, principal, sessions, options)
+        async with self._leases.giving_back_at_fault(sessions, resolved.lease):
+            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=sessions)
+            plan = await self._reserve(plan, admission)
+            self._refuse_draining()  # a turn that began now would outlive the store
+        return plan
+
+    @staticmethod
+    async def _reserve(plan: Plan, admission: Admission) -> Plan:
+        if plan.request.generate:
+            await reserve_for(admission, plan.request, plan.context.items)
+        return msgspec.structs.replace(plan, admission=admission)
+
+    async def _resolve(
+        self, request: TurnRequest, principal: Principal, sessions: TenantSessions, options: TurnOptions
+    ) -> ResolvedTurn:
+        context = _local_context(request, options)
+        if context is not None:
+            return await sessions.resolve_after(context, request)
+        lease = await self._lease(request, sessions, wait_s=options.conversation_wait_s)
+        async with self._leases.giving_back_at_fault(sessions, lease):
+            try:
+                resolved = await sessions.resolve(request, lease=lease)
+            except PreviousResponseNotFound:
+                await self._refuse_running(request, principal, sessions)
+                raise
+        return resolved
+
+    async def _lease(self, request: TurnRequest, sessions: TenantSessions, *, wait_s: float) -> Lease | None:
+        if request.conversation is None or not request.store:
+            return None
+        return await self._leases.take(sessions, request.conversation, self._ids.request(), wait_s=wait_s)
+
+    async def _refuse_running(self, request: TurnRequest, principal: Principal, sessions: TenantSessions) -> None:
+        """Say that a parent still runs, if that is why it was not found."""
+        parent = request.previous_response_id
+        assert parent is not None
+        run = self._running(parent, principal)
+        if run is not None and run.is_kept and not run.is_ephemeral:
+            raise NotContinuable(parent, "queued" if run.task is None else "in_progress") from None
+        pending = await sessions.pending.find(parent)
+        if pending is not None and pending.request.store:
+            raise NotContinuable(parent, pending.status) from None
+
+    async def _plan(
+        self,
+        request: TurnRequest,
+        resolved: ResolvedTurn,
+        targets: Sequence[Target],
+        options: TurnOptions,
+        *,
+        principal: Principal,
+        sessions: TenantSessions | None,
+    ) -> Plan:
+        response_id = self._ids.response(resolved.family)
+        context = await self._contexts.context(resolved)
+        return Plan(
+            principal=principal,
+            request=request,
+            resolved=resolved,
+            context=context,
+            compactor=await self._contexts.compactor(request, context, resolved, targets),
+            targets=targets,
+            opening=opening_response(
+                request,
+                id=response_id,
+                created_at=int(self._clock()),
+                model=targets[0].model,
+                conversation_id=resolved.conversation_id,
+            ),
+            sessions=sessions if request.store or request.background else None,
+            request_id=options.request_id or self._ids.request(),
+            received_at=time.monotonic() if options.received_at is None else options.received_at,
+            stays=self._stays(options),
+            keeps_context=options.local is not None,
+        )
+
+    def _stays(self, options: TurnOptions) -> bool:
+        if options.key is not None:
+            return True  # who sends a request with a key comes again
+        if options.on_disconnect is not None:
+            return options.on_disconnect == "continue"
+        return not self._policy.cancel_on_disconnect
+
+
+def _local_context(request: TurnRequest, options: TurnOptions) -> tuple[Item, ...] | None:
+    """What the turn continues from, if its caller alone has that."""
+    return (options.local or {}).get(request.previous_response_id or "")
+
+
+def _refuse_state(body: JsonObject, request: TurnRequest, options: TurnOptions) -> None:
+    """A stateless gateway says no to what needs state, and never just leaves it out."""
+    parent = request.previous_response_id
+    if parent is not None and options.local is not None and parent not in options.local:
+        raise PreviousResponseNotFound(parent)
+    for name in ("previous_response_id", "conversation", "prompt"):
+        if getattr(request, name) is not None and not (name == "previous_response_id" and options.local is not None):
+            raise needs_store(name)
+    if body.get("store") is True:
+        raise needs_store("store")
+    if request.background:
+        raise needs_store("background")
+
+
+def needs_store(name: str) -> UnsupportedParameter:
+    """The error for what a gateway without a store cannot do."""
+    return UnsupportedParameter(
+        f"Unsupported parameter: '{name}'. This gateway was started without a session store.", param=name
+    )
