@@ -59,7 +59,8 @@ class Stage:
         with contextlib.suppress(Conflict):
             await self._administration.create_tenant(NewTenant(id=tenant), COMMAND_LINE)
         minted = await self._administration.create_key(tenant, NewApiKey(**about), COMMAND_LINE)
-        return minted.key.text
+        text: str = minted.key.text
+        return text
 
     async def call(
         self,

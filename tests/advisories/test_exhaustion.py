@@ -58,7 +58,8 @@ async def test_cve_2026_22815_endless_trailers(port: int) -> None:
 
     A request with trailers without end costs its sender the connection, and nobody else anything.
     """
-    head = b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
     trailers = b"".join(b"X-%d: %s\r\n" % (index, b"a" * 100) for index in range(50_000))
     statuses = await answered(port, head + b"2\r\n{}\r\n0\r\n" + trailers + b"\r\n")
     assert set(statuses) <= {400, 431}
@@ -140,8 +141,8 @@ async def test_cve_2025_62727_ranges_that_overlap(stage: Stage) -> None:
 
 async def test_cve_2024_47874_a_form_without_end(stage: Stage) -> None:
     """
-    CVE-2024-47874 (Starlette), CVE-2025-69228 (aiohttp): parts of a form were kept in memory without a bound, or each had
-    a bound of its own.
+    CVE-2024-47874 (Starlette), CVE-2025-69228 (aiohttp): parts of a form were kept in memory without a bound, or
+    each had a bound of its own.
 
     No operation reads forms, and a body of whatever kind has one bound for all of it.
     """
@@ -198,8 +199,8 @@ async def test_cve_2026_22778_an_error_shows_an_address_in_memory(stage: Stage) 
     stage.upstream.then(http_json({"error": {"message": "<object at 0x7f00deadbeef>", "type": "x"}}, status=500))
     answers = [await stage.turn(stage.attacker)]
     image = [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AAAA"}]}]
-    for body in (b"\xff", b"{", b'{"model":1}', b'{"model":"m","input":{"a":1}}'):
-        answers.append(await stage.call("POST", "/v1/responses", body, key=stage.attacker))
+    faulty = (b"\xff", b"{", b'{"model":1}', b'{"model":"m","input":{"a":1}}')
+    answers += [await stage.call("POST", "/v1/responses", body, key=stage.attacker) for body in faulty]
     answers += [await stage.turn(stage.attacker, image), await stage.turn(stage.attacker, [{"type": "x"}])]
     for answer in answers:
         for secret in (b"object at 0x", b"Traceback", b'.py"', b"/src/", b"msgspec", b"orjson", b"aiohttp", b"apsw"):
@@ -209,14 +210,15 @@ async def test_cve_2026_22778_an_error_shows_an_address_in_memory(stage: Stage) 
 
 async def test_cve_2025_66471_an_answer_that_expands(tmp_path: Path, scripted: ScriptedUpstream) -> None:
     """
-    CVE-2025-66471, CVE-2026-21441, CVE-2026-44432 (urllib3): a small compressed answer, or a redirect's, was expanded whole,
-    whatever part of it was asked for.
+    CVE-2025-66471, CVE-2026-21441, CVE-2026-44432 (urllib3): a small compressed answer, or a redirect's, was
+    expanded whole, whatever part of it was asked for.
 
     An upstream's answer has a bound after it is expanded; beyond it the turn fails, and the next one goes as usual.
     """
     async with application(tmp_path, scripted, **{"responses.max_response_bytes": 1_000_000}) as stage:
         bomb = gzip.compress(b" " * 200_000_000, 6)
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
+        head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n"
+        head += f"content-length: {len(bomb)}\r\n\r\n"
         scripted.then(head.encode() + bomb)
         async with asyncio.timeout(60):
             answer = await stage.turn(stage.attacker)

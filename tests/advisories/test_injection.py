@@ -204,13 +204,13 @@ def test_cve_2026_40217_callers_code_is_executed() -> None:
 
 async def test_cve_2026_42271_a_request_names_a_program(stage: Stage, tmp_path: Path) -> None:
     """
-    CVE-2026-42271 (LiteLLM), CVE-2026-56274 (Flowise): a request could name the command of an MCP server, which was run.
+    CVE-2026-42271 (LiteLLM), CVE-2026-56274 (Flowise): a request named the command of an MCP server, and it was run.
 
     A tool with a command is refused, whatever it calls itself, and nothing is run.
     """
     proof = tmp_path / "proof"
     for kind in ("mcp", "local_shell", "shell", "stdio", "custom", "function", "code_interpreter"):
-        tool = {
+        tool: dict[str, object] = {
             "type": kind, "name": "x", "server_label": "x", "server_url": "http://127.0.0.1:9/", "transport": "stdio",
             "command": "touch", "args": [str(proof)], "env": {},
         }  # fmt: skip
@@ -224,7 +224,7 @@ def test_cve_2026_42271_programs_are_named_by_the_operator() -> None:
     """
     CVE-2026-42271 (LiteLLM): programs were started from the request path.
 
-    Only the demonstration with its local model, and a key service that the operator configured, start one; none has a shell.
+    Only the demonstration with its local model and a configured key service start one, and none of them has a shell.
     """
     starters = (
         "subprocess.",
@@ -239,15 +239,19 @@ def test_cve_2026_42271_programs_are_named_by_the_operator() -> None:
     known = {"cli/child.py", "cli/demo.py", "crypto/services/command.py", "local/model.py", "local/weights.py"}
     assert {path for path, _ in started} <= known
     assert started
-    shells = [where for where, name, node in calls() if name.endswith(("create_subprocess_shell", "os.system", "os.popen"))
-              or any(keyword.arg == "shell" for keyword in node.keywords)]  # fmt: skip
+    shells = [
+        where
+        for where, name, node in calls()
+        if name.endswith(("create_subprocess_shell", "os.system", "os.popen"))
+        or any(keyword.arg == "shell" for keyword in node.keywords)
+    ]
     assert shells == []
 
 
 def test_cve_2026_3059_messages_are_pickles() -> None:
     """
-    CVE-2026-3059, CVE-2026-3060, CVE-2026-3989 (SGLang), CVE-2024-50050 (Llama Stack), CVE-2026-26220 (LightLLM): bytes from
-    elsewhere were unpickled, which runs what they say.
+    CVE-2026-3059, CVE-2026-3060, CVE-2026-3989 (SGLang), CVE-2024-50050 (Llama Stack), CVE-2026-26220 (LightLLM): bytes
+    from elsewhere were unpickled, which runs what they say.
 
     Nothing that turns bytes into objects of any type is imported; YAML is read by the safe loader alone.
     """
@@ -267,15 +271,16 @@ def test_cve_2026_3059_messages_are_pickles() -> None:
 @pytest.mark.parametrize("hostile", LINES)
 async def test_cve_2026_29085_a_name_ends_an_event(stage: Stage, hostile: str) -> None:
     """
-    CVE-2026-29085 (Hono), CVE-2026-33128 (h3), CVE-2026-44214 (eventsource-encoder), CVE-2026-44217 (sse-channel): a line break
-    in the text, name or id of an event began another event.
+    CVE-2026-29085 (Hono), CVE-2026-33128 (h3), CVE-2026-44214 (eventsource-encoder), CVE-2026-44217 (sse-channel): a
+    line break in the text, name or id of an event began another event.
 
     Whatever an upstream calls things, every event is one of ours, with one line of data, numbered without a gap.
     """
     call = {"index": 0, "id": hostile, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = {"role": hostile, "content": hostile, "tool_calls": [call]}
     chunk = {
         "id": hostile, "object": hostile, "created": 1, "model": hostile, "event": hostile,
-        "choices": [{"index": 0, "delta": {"role": hostile, "content": hostile, "tool_calls": [call]}, "finish_reason": None}],
+        "choices": [{"index": 0, "delta": said, "finish_reason": None}],
     }  # fmt: skip
     stage.upstream.then(http_stream(b": " + b"x\n\n" + sse(chunk) + delta(content=hostile) + finish("tool_calls")))
     answer = await stage.turn(stage.victim, stream=True, metadata={"a": hostile})

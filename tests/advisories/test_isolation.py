@@ -256,7 +256,7 @@ async def test_cve_2026_45402_a_foreign_file_is_attached(stage: Stage) -> None:
 
 async def test_semantic_router_2134_one_users_answer_comes_from_the_cache_for_another(stage: Stage) -> None:
     """
-    vllm-project/semantic-router#2134, diegosouzapw/OmniRoute#3740, maximhq/bifrost#5769: a cache of answers was shared by tenants.
+    vllm-project/semantic-router#2134, diegosouzapw/OmniRoute#3740, maximhq/bifrost#5769: answers were cached for all.
 
     The same words, the same idempotency key, another tenant: the model is asked again, and both answers have owners.
     """
@@ -294,8 +294,8 @@ async def test_cve_2025_48757_a_table_lacks_its_policy(stage: Stage, tmp_path: P
         tables = [name for (name,) in file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         columns = {name: file.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall() for name in tables}
         keyed = file.execute(
-            "SELECT t.name, i.name, c.name FROM sqlite_schema t, pragma_index_list(t.name) i, pragma_index_info(i.name) c"
-            " WHERE t.type = 'table' AND c.seqno = 0 AND i.[unique]"
+            "SELECT t.name, i.name, c.name FROM sqlite_schema t, pragma_index_list(t.name) i,"
+            " pragma_index_info(i.name) c WHERE t.type = 'table' AND c.seqno = 0 AND i.[unique]"
         ).fetchall()
     file.close()
     assert len(tables) > 12

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 MOST_PACKAGES = 40
 PERMISSIVE = re.compile(
-    r"\b(MIT|BSD|Apache|PSF|Python Software Foundation|ISC|Unlicense|0BSD|Zlib|any-OSI|MPL|Mozilla Public License 2\.0)\b",
+    r"\b(MIT|BSD|Apache|PSF|Python Software Foundation|ISC|Unlicense|0BSD|Zlib|MPL|Mozilla Public License 2\.0)\b",
     re.IGNORECASE,
 )
 COPYLEFT = re.compile(r"\b(A?GPL|LGPL|SSPL|BUSL|Elastic|Commons Clause|General Public)\b", re.IGNORECASE)

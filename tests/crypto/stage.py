@@ -95,8 +95,8 @@ class Writer:
             model="m",
             alias="m",
             created_at=1,
-            payload=await self.payloads.response({"id": response_id, "instructions": said, "output": []}),
-            trace=await self.payloads.trace([said], response_id),
+            payload=(await self.payloads.of_turn((), response_id)).response({"id": response_id, "instructions": said, "output": []}),
+            trace=(await self.payloads.of_turn((), response_id)).trace([said], response_id),
             deliveries=(
                 NewDelivery(
                     id=f"wh_{response_id}",

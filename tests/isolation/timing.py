@@ -88,7 +88,7 @@ class Timing:
         gc.disable()
         try:
             for number, group in enumerate(order):
-                await asyncio.sleep(0)  # nothing in this process waits for anything: what goes on beside it gets its turn
+                await asyncio.sleep(0)  # a request that is refused waits for nothing: let others have a turn
                 request = measure.request(random.choice(pools[group]))  # noqa: S311 - not for secrets
                 begun = time.perf_counter_ns()
                 status = await ask(*request)

@@ -185,7 +185,7 @@ class Directory(Protocol):
             was: Replace only what still equals this but for ``stored_bytes``.
 
         Returns:
-            False if it is unknown, or is not as it *was*.
+            False if it is unknown, or is not as it *was*, or is being erased: that is never taken back.
         """
         ...
 

@@ -8,18 +8,19 @@ back with. A response's payload is the response without its output, in the compa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final, cast
+from collections.abc import Collection, Iterable, Sequence
+from typing import cast
 
 import msgspec
 
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, ItemId, TenantId
-from antiphon.hub.items import Item, JsonObject, Private, is_cut_off_call
-from antiphon.hub.response import compact, expand
-from antiphon.sessions.codec import TENANT_FAMILY, Codec, Keys, Place, Table
+from antiphon.hub.items import Item, JsonObject, Private
+from antiphon.hub.response import expand
+from antiphon.sessions.codec import Codec, Keys, Place, Table
 from antiphon.sessions.records import Conversation, NewItem, StoredItem
 from antiphon.sessions.slices import in_slices
+from antiphon.sessions.turn_payloads import TurnPayloads, family_of
 
 __all__ = ["Payloads"]
 

@@ -116,8 +116,9 @@ async def answer_goes_with_what_it_is_about(s: StoreFixture) -> None:
     await s.create("c")
     await s.create("f", [item("f")])
     await s.fork("f", "g")
+    await s.commit("stays")
     subjects = [*map(response_id, "abde"), *map(conversation_id, "cfg")]
-    for subject in [*subjects, "resp_other"]:
+    for subject in [*subjects, response_id("stays")]:
         claim = await take(s, f"key of {subject}")
         await s.acme.settle_key(Settlement(claim=claim, answer=b"answer", about=subject))
         if subject == conversation_id("c"):
@@ -133,6 +134,25 @@ async def answer_goes_with_what_it_is_about(s: StoreFixture) -> None:
     for subject in [*(f"key of {each}" for each in subjects), "another key of it"]:
         assert await ask(s, subject) == gone, subject
     assert await rows(s.acme, "idempotency") != []
+
+
+@checks
+async def answer_that_comes_too_late_is_not_kept(s: StoreFixture) -> None:
+    """An answer about what was deleted meanwhile, or never was, is not kept; the key is settled all the same. One about
+    a pending turn is.
+    """
+    await s.commit("a")
+    await s.create("c")
+    claims = {name: await take(s, name) for name in ("a", "c", "other", "pending")}
+    await begin(s, "d")
+    await s.acme.delete_response(response_id("a"))
+    await s.acme.delete_conversation(conversation_id("c"))
+    subjects = [response_id("a"), conversation_id("c"), response_id("never"), response_id("d")]
+    for claim, about in zip(claims.values(), subjects, strict=True):
+        await s.acme.settle_key(Settlement(claim=claim, answer=b"answer", about=about))
+    assert [each.row_id for each in await rows(s.acme, "idempotency")] == [b"pending".hex()]
+    for name in ("a", "c", "other"):
+        assert await ask(s, name) == KeyRecord(fingerprint=b"request", response_id=None, settled=True, answer=None)
 
 
 @checks

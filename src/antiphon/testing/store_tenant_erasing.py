@@ -144,6 +144,20 @@ async def nothing_is_stored_for_a_tenant_that_goes(s: StoreFixture) -> None:
 
 
 @checks
+async def erasure_is_not_taken_back(s: StoreFixture) -> None:
+    """A tenant that is being erased cannot be configured or made active again, whatever somebody read before."""
+    await s.commit("a")
+    await s.commit("b")
+    before = await s.store.read_tenant(ACME)
+    assert before is not None
+    await s.store.erase_tenant(ACME, limit=1)
+    assert await s.store.update_tenant(before) is False
+    found = await s.store.read_tenant(ACME)
+    assert found is not None
+    assert found.state == "erasing"
+
+
+@checks
 async def receipts_of_a_tenant_add_up(s: StoreFixture) -> None:
     """The receipts of all batches together name everything that there was, down to the last byte."""
     await _fill_both(s)
