@@ -35,7 +35,7 @@ check: lint types layers test
 
 # The long versions of what the suite does in small.
 kills: install
-	$(BIN)/python -m tests.kills --count 300
+	$(BIN)/python -m tests.kills --count 1000
 
 long: kills
 	ANTIPHON_LONG=1 $(BIN)/pytest tests/acceptance/test_long_chain.py tests/acceptance/test_upstream_faults.py tests/conformance
@@ -43,6 +43,12 @@ long: kills
 	$(BIN)/python -m tests.sweeps resume --count 1500
 	$(BIN)/python -m tests.sweeps idempotency --count 500
 	$(BIN)/python -m tests.sweeps concurrency --count 200
+	$(BIN)/python -m tests.sweeps restarts --count 200
+	$(BIN)/python -m tests.faults writes
+	$(BIN)/python -m tests.faults corruption --count 2000
+	$(BIN)/python -m tests.upstream_faults cuts --count 200000
+	$(BIN)/python -m tests.crypto.kills --count 50
+	$(BIN)/python -m tests.fuzz --count 1000000
 	ANTIPHON_STORE_EXAMPLES=1000 $(BIN)/pytest tests/stores/test_machine.py
 
 bench: install
