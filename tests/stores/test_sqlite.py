@@ -367,6 +367,46 @@ async def test_checkpointer_empties_a_long_log(path: Path) -> None:
     checking.close()
 
 
+async def test_what_was_erased_does_not_stay_in_the_log(path: Path) -> None:
+    """However little is written, the log is emptied after a while: nothing that was erased is in any file then."""
+    writing, checking = connect(path, busy_timeout_ms=1000), connect(path, busy_timeout_ms=1000)
+    checkpointer = Checkpointer(checking, empty_after_s=0.01)
+    writing.set_wal_hook(checkpointer.on_commit)
+    log = path.with_name(path.name + "-wal")
+    for _ in range(3):
+        writing.execute("CREATE TABLE t (payload); INSERT INTO t VALUES ('CANARY')")
+        writing.execute("DROP TABLE t")
+        while log.stat().st_size:
+            await asyncio.sleep(0.001)
+        assert b"CANARY" not in path.read_bytes()
+    checkpointer.close()
+    writing.close()
+    checking.close()
+
+
+async def test_log_that_is_read_is_emptied_later(path: Path) -> None:
+    """Who reads an old state keeps the log from being emptied, and loses nothing by it; the next try does it."""
+    writing, checking, reading = (connect(path, busy_timeout_ms=1000) for _ in range(3))
+    writing.execute("CREATE TABLE t (payload); INSERT INTO t VALUES ('old')")
+    reading.execute("BEGIN")
+    assert reading.execute("SELECT payload FROM t").get == "old"
+    checkpointer = Checkpointer(checking, empty_after_s=0.0, retry_after_s=0.01)
+    writing.set_wal_hook(checkpointer.on_commit)
+    writing.execute("UPDATE t SET payload = 'new'")
+    while not path.read_bytes().count(b"old"):
+        await asyncio.sleep(0.001)
+    log = path.with_name(path.name + "-wal")
+    assert log.stat().st_size
+    assert reading.execute("SELECT payload FROM t").get == "old"
+    reading.execute("COMMIT")
+    while log.stat().st_size:
+        await asyncio.sleep(0.001)
+    assert reading.execute("SELECT payload FROM t").get == "new"
+    checkpointer.close()
+    for connection in (writing, checking, reading):
+        connection.close()
+
+
 async def test_close_empties_the_log(path: Path, clock: FixedClock) -> None:
     """A closed store is one file: nothing is left beside it."""
     store = SQLiteSessionStore(path, clock=clock)

@@ -8,6 +8,8 @@ the memory for what waits is bounded, and what does not fit is counted and told.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from antiphon.hub.errors import AntiphonError
@@ -24,6 +26,7 @@ _BATCH = 500
 _TENANTS_AT_ONCE = 64
 
 _LONGEST_PAUSE_S = 5.0
+_TELL_EVERY_S = 10.0
 _CLOSING_PAUSES_S = (0.0, 0.1, 0.5)
 
 
@@ -40,6 +43,7 @@ class AuditBuffer:
 
     def __init__(self, append: Append, *, log: Log, flush_after_s: float, max_entries: int) -> None:
         self.lost = 0
+        self._told_at_s = -math.inf
         self._append = append
         self._log = log
         self._flush_after_s = flush_after_s
@@ -107,6 +111,10 @@ class AuditBuffer:
             self._waiting.pop(tenant, None)
 
     def _lose(self, count: int) -> None:
-        if count > 0:
-            self.lost += count
+        if count <= 0:
+            return
+        self.lost += count
+        now_s = time.monotonic()
+        if now_s >= self._told_at_s + _TELL_EVERY_S:  # a flood of entries must not become one of lines
+            self._told_at_s = now_s
             self._log.error("audit_entries_lost", count=count, lost_so_far=self.lost)

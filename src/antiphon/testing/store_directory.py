@@ -101,6 +101,26 @@ async def tenant_is_configured(s: StoreFixture) -> None:
 
 
 @checks
+async def tenant_changes_only_as_it_was(s: StoreFixture) -> None:
+    """A change that was made to something else than what there is changes nothing; what is stored makes no odds."""
+    await s.store.create_tenant(tenant(retention_days=30))
+    was = await s.store.read_tenant(ACME)
+    assert was is not None
+    for other in (
+        msgspec.structs.replace(was, retention_days=None),
+        msgspec.structs.replace(was, max_stored_bytes=1),
+        msgspec.structs.replace(was, state="suspended"),
+        msgspec.structs.replace(was, created_at=was.created_at + 1),
+    ):
+        assert await s.store.update_tenant(tenant(state="suspended"), was=other) is False
+    assert await s.store.read_tenant(ACME) == was
+    await s.acme.secret(b"1234567")
+    assert await s.store.update_tenant(tenant(state="suspended"), was=was) is True
+    assert await s.store.read_tenant(ACME) == tenant(stored_bytes=7, state="suspended")
+    assert await s.store.update_tenant(tenant(GLOBEX), was=tenant(GLOBEX)) is False
+
+
+@checks
 async def tenant_with_data_needs_no_record(s: StoreFixture) -> None:
     """A tenant that has data is active, with the defaults, can be configured, and cannot be created again."""
     await s.commit("a")
