@@ -24,7 +24,7 @@ from antiphon.engine.audit_link import AuditLink
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.ids import TenantId
 from antiphon.hub.principal import Principal
-from antiphon.sessions.directory import AuditAppend, AuditEntry, AuditPage, AuditTrailStore, Link
+from antiphon.sessions.directory import AuditAppend, AuditEntry, AuditPage, AuditTrailStore
 from antiphon.sessions.sessions import Sessions
 from antiphon.telemetry import Log
 
@@ -153,14 +153,23 @@ class AuditTrail:
             request_id=REQUEST_ID.get() if request_id is None else request_id,
         )
 
-    async def link(self, tenant: TenantId) -> Link:
+    async def link(self, tenant: TenantId) -> AuditLink:
         """
         What ties a tenant's entries together.
 
         Raises:
             KeysUnavailable: It cannot be had. What would have to be written down must not be done.
         """
-        return await self._link(tenant)
+        assert self._sessions is not None
+        secret = await self._sessions.for_tenant(tenant).secret()
+        known = self._links.get(tenant)
+        if known is not None and known[0] == secret:
+            return known[1]
+        if len(self._links) >= _MAX_LINKS:
+            self._links.clear()
+        link = AuditLink(secret)
+        self._links[tenant] = secret, link
+        return link
 
     def send(self, tenant: TenantId, entries: Sequence[AuditEntry]) -> asyncio.Task[None]:
         """
@@ -194,19 +203,7 @@ class AuditTrail:
 
     async def _append(self, tenant: TenantId, entries: Sequence[AuditEntry]) -> None:
         assert self._sessions is not None
-        await self._sessions.store.for_tenant(tenant).append_audit(entries, await self._link(tenant))
-
-    async def _link(self, tenant: TenantId) -> AuditLink:
-        assert self._sessions is not None
-        secret = await self._sessions.for_tenant(tenant).secret()
-        known = self._links.get(tenant)
-        if known is not None and known[0] == secret:
-            return known[1]
-        if len(self._links) >= _MAX_LINKS:
-            self._links.clear()
-        link = AuditLink(secret)
-        self._links[tenant] = secret, link
-        return link
+        await self._sessions.store.for_tenant(tenant).append_audit(entries, await self.link(tenant))
 
     # Reading.
 
@@ -240,7 +237,7 @@ class AuditTrail:
         """
         if self._sessions is None:
             return []
-        store, link = self._sessions.store.for_tenant(tenant), await self._link(tenant)
+        store, link = self._sessions.store.for_tenant(tenant), await self.link(tenant)
         after, previous = await self._past_strangers(store, link, since_s * 1000)
         found = [_of_strangers(after)] if after else []
         has_more = True
@@ -350,7 +347,7 @@ class _Joining:
 
     async def __aenter__(self) -> AuditAppend:
         trail, principal = self._trail, self._principal
-        entries = tuple(trail.entry(principal, deed, self._outcome, self._request_id) for deed in self._deeds)
+        entries = tuple([trail.entry(principal, deed, self._outcome, self._request_id) for deed in self._deeds])
         return AuditAppend(entries=entries, link=await trail.link(principal.tenant))
 
     async def __aexit__(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from types import TracebackType
+from typing import Any, Final
 
 from antiphon.hub.errors import AntiphonError, ConversationLocked
 from antiphon.sessions.records import Lease
@@ -15,6 +16,9 @@ from antiphon.sessions.sessions import TenantSessions
 __all__ = ["LeaseKeeper"]
 
 _LOOK_EVERY_S = 0.1
+
+# Around turns without a conversation, which are nearly all.
+_NO_LEASE: Final[AbstractAsyncContextManager[object]] = nullcontext()
 
 
 class LeaseKeeper:
@@ -56,15 +60,11 @@ class LeaseKeeper:
                     raise
             await asyncio.sleep(min(_LOOK_EVERY_S, wait_s))
 
-    @asynccontextmanager
-    async def giving_back_at_fault(self, sessions: TenantSessions, lease: Lease | None) -> AsyncIterator[None]:
+    def giving_back_at_fault(
+        self, sessions: TenantSessions, lease: Lease | None
+    ) -> AbstractAsyncContextManager[object]:
         """Unlock the conversation if the turn does not come to begin."""
-        try:
-            yield
-        except BaseException:
-            if lease is not None:
-                await self.give_back(sessions, lease)
-            raise
+        return _NO_LEASE if lease is None else _GivingBack(self, sessions, lease)
 
     async def give_back(self, sessions: TenantSessions, lease: Lease) -> None:
         """Renew *lease* no longer and unlock its conversation. A caller that is cancelled does not prevent it."""
@@ -117,6 +117,24 @@ class LeaseKeeper:
                 if not kept:
                     self.forget(lease)
         self._task = None
+
+
+class _GivingBack:
+    """Gives a lease back if its block raises."""
+
+    def __init__(self, keeper: LeaseKeeper, sessions: TenantSessions, lease: Lease) -> None:
+        self._keeper = keeper
+        self._sessions = sessions
+        self._lease = lease
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            await self._keeper.give_back(self._sessions, self._lease)
 
 
 async def _release(sessions: TenantSessions, lease: Lease) -> None:

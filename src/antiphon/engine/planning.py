@@ -109,23 +109,19 @@ class Planner:
             resolved = await resolve_stateless(
                 request, self._ids, principal.tenant, context=_local_context(request, options)
             )
-            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=None)
-            plan = await self._reserve(plan, admission)
+            plan = await self._plan(request, resolved, targets, options, admission, principal=principal, sessions=None)
+            await _reserve(plan, admission)
             self._refuse_draining()
             return plan
         sessions = self._sessions.for_tenant(principal.tenant)
         resolved = await self._resolve(request, principal, sessions, options)
         async with self._leases.giving_back_at_fault(sessions, resolved.lease):
-            plan = await self._plan(request, resolved, targets, options, principal=principal, sessions=sessions)
-            plan = await self._reserve(plan, admission)
+            plan = await self._plan(
+                request, resolved, targets, options, admission, principal=principal, sessions=sessions
+            )
+            await _reserve(plan, admission)
             self._refuse_draining()  # a turn that began now would outlive the store
         return plan
-
-    @staticmethod
-    async def _reserve(plan: Plan, admission: Admission) -> Plan:
-        if plan.request.generate:
-            await reserve_for(admission, plan.request, plan.context.items)
-        return msgspec.structs.replace(plan, admission=admission)
 
     async def _resolve(
         self, request: TurnRequest, principal: Principal, sessions: TenantSessions, options: TurnOptions
@@ -164,6 +160,7 @@ class Planner:
         resolved: ResolvedTurn,
         targets: Sequence[Target],
         options: TurnOptions,
+        admission: Admission,
         *,
         principal: Principal,
         sessions: TenantSessions | None,
@@ -189,6 +186,7 @@ class Planner:
             received_at=time.monotonic() if options.received_at is None else options.received_at,
             stays=self._stays(options),
             keeps_context=options.local is not None,
+            admission=admission,
         )
 
     def _stays(self, options: TurnOptions) -> bool:
@@ -197,6 +195,11 @@ class Planner:
         if options.on_disconnect is not None:
             return options.on_disconnect == "continue"
         return not self._policy.cancel_on_disconnect
+
+
+async def _reserve(plan: Plan, admission: Admission) -> None:
+    if plan.request.generate and admission.counts_tokens:
+        await reserve_for(admission, plan.request, plan.context.items)
 
 
 def _local_context(request: TurnRequest, options: TurnOptions) -> tuple[Item, ...] | None:

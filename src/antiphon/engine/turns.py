@@ -202,8 +202,11 @@ class Turns:
             AntiphonError: The request was refused; no upstream was asked.
         """
         self.refuse_draining()
-        with self._trail.refusing(principal, *_asked(body), request_id=options.request_id):
+        try:
             begun = await self._begin_once(body, principal, options)
+        except Exception as error:
+            self._trail.note(principal, *_asked(body), error=error, request_id=options.request_id)
+            raise
         if begun.replayed:
             with self._trail.reading(principal, "request.replay", begun.run.response_id):
                 return begun
