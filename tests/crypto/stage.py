@@ -84,19 +84,21 @@ class Writer:
         response_id = self.ids.response(family)
         seal = await self.payloads.found(family, is_new=after is None)
         item_id = self.ids.item("message", family)
+        item = Item(item_id, "message", {"id": item_id, "said": said})
+        payloads = await self.payloads.of_turn((item,), response_id)
         turn = NewTurn(
             response_id=response_id,
             family=family,
             seal=seal,
             attach=None if head is None else head.head,
-            entries=tuple(await self.payloads.new_items([Item(item_id, "message", {"id": item_id, "said": said})])),
+            entries=tuple(await payloads.new_items([item])),
             previous_response_id=after,
             status="completed",
             model="m",
             alias="m",
             created_at=1,
-            payload=(await self.payloads.of_turn((), response_id)).response({"id": response_id, "instructions": said, "output": []}),
-            trace=(await self.payloads.of_turn((), response_id)).trace([said], response_id),
+            payload=payloads.response({"id": response_id, "instructions": said, "output": []}),
+            trace=payloads.trace([said], response_id),
             deliveries=(
                 NewDelivery(
                     id=f"wh_{response_id}",

@@ -170,7 +170,15 @@ def test_a_route_without_documentation_does_not_build(left_out: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"scope": "nothing"}, {"path": "/x/{}"}, {"path": "x"}, {"path": "/x/"}, {"summary": ""}, {"name": ""}, {"answer": ""}],
+    [
+        {"scope": "nothing"},
+        {"path": "/x/{}"},
+        {"path": "x"},
+        {"path": "/x/"},
+        {"summary": ""},
+        {"name": ""},
+        {"answer": ""},
+    ],
     ids=str,
 )
 def test_a_route_with_empty_documentation_does_not_build(changes: dict[str, str]) -> None:
