@@ -13,7 +13,7 @@ from antiphon.crypto import UnsealedCodec
 from antiphon.crypto.resealing import TABLES, seal_plain
 from antiphon.crypto.services import EphemeralKeys
 from antiphon.crypto.verification import verify
-from antiphon.hub.errors import StoreCorrupt
+from antiphon.hub.errors import KeysUnavailable, StoreCorrupt
 from antiphon.sessions.store import SessionStore
 from antiphon.stores.sqlite import SQLiteSessionStore
 from tests.crypto.kills import headers_of
@@ -109,6 +109,25 @@ async def test_sealing_that_is_broken_off_anywhere_is_ended_by_the_next(store: S
     assert all(header[:1] == b"\x01" for header in await headers_of(writer.vault))
     assert await Writer(store, sealing(store, service)).read(turn) == "said"
     assert await verify(store, sealing(store, service)) == []
+
+
+async def test_a_store_that_is_half_sealed_is_not_served(store: SessionStore) -> None:
+    """Sealing that was broken off is noticed by the next who opens the store: it is told to go on with it."""
+    for tenant in (ACME, GLOBEX):
+        await Writer(store, UnsealedCodec(store), tenant).everything("some words")
+    service = EphemeralKeys()
+    breaking: Any = Breaking(store, 4)
+    codec = sealing(breaking, service, takes_plain=True)
+    await codec.open()
+    with pytest.raises(Interrupted):
+        await seal_plain(breaking, codec)
+    assert await store.root_keys_in_use()
+    with pytest.raises(KeysUnavailable, match="interrupted"):
+        await sealing(store, service).open()
+    again = sealing(store, service, takes_plain=True)
+    await again.open()
+    await seal_plain(store, again)
+    await sealing(store, service).open()
 
 
 async def test_a_store_that_is_sealed_already_is_left_as_it_is(store: SessionStore) -> None:

@@ -261,9 +261,9 @@ async def test_rollback_that_fails_does_not_end_the_writer(sqlite: StoreFixture)
         await sqlite.commit("a")
 
 
-async def _serves(store: SQLiteSessionStore) -> bool:
+async def _serves(fixture: StoreFixture) -> bool:
     try:
-        await store.ping()
+        await fixture.store.ping()
     except StoreUnavailable:
         return False
     return True
@@ -277,7 +277,7 @@ async def test_file_that_was_taken_away_is_noticed(sqlite: StoreFixture, path: P
     if replaced:
         path.write_bytes(path.with_suffix(".old").read_bytes())
     async with asyncio.timeout(10):
-        while await _serves(sqlite.store):
+        while await _serves(sqlite):
             await asyncio.sleep(0.001)
     for attempt in (sqlite.commit("b"), sqlite.store.ping(), sqlite.acme.get_by_response_id("resp_a")):
         with pytest.raises(StoreUnavailable, match="deleted or replaced"):
@@ -394,12 +394,13 @@ async def test_log_that_is_read_is_emptied_later(path: Path) -> None:
     """Who reads an old state keeps the log from being emptied, and loses nothing by it; the next try does it."""
     writing, checking, reading = (connect(path, busy_timeout_ms=1000) for _ in range(3))
     writing.execute("CREATE TABLE t (payload); INSERT INTO t VALUES ('old')")
+    writing.execute("CREATE TABLE u (payload); INSERT INTO u VALUES ('another')")
     reading.execute("BEGIN")
     assert reading.execute("SELECT payload FROM t").get == "old"
     checkpointer = Checkpointer(checking, empty_after_s=0.0, retry_after_s=0.01)
     writing.set_wal_hook(checkpointer.on_commit)
     writing.execute("UPDATE t SET payload = 'new'")
-    while not path.read_bytes().count(b"old"):
+    while b"another" not in path.read_bytes():
         await asyncio.sleep(0.001)
     log = path.with_name(path.name + "-wal")
     assert log.stat().st_size

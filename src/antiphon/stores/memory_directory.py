@@ -39,7 +39,9 @@ class InMemoryDirectory:
 
     async def update_tenant(self, tenant: TenantRecord, *, was: TenantRecord | None = None) -> bool:
         record = self._record(tenant.id)
-        if record is None or record.state == "erasing" or (was is not None and _without_size(record) != _without_size(was)):
+        if record is None or record.state == "erasing":
+            return False
+        if was is not None and _without_size(record) != _without_size(was):
             return False
         self._states[tenant.id].record = msgspec.structs.replace(tenant, created_at=record.created_at)
         return True
