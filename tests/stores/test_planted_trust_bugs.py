@@ -301,6 +301,16 @@ SQLITE_BUGS: dict[str, Bug] = {
     "answers outlive what they are about": Bug(
         "answer_goes_with_what_it_is_about", swap(work_writing.WorkWriting, "drop_answers", lambda _: _never)
     ),
+    "an answer that comes too late is kept": Bug(
+        "answer_that_comes_too_late_is_not_kept", edit("FIND_SUBJECT", "r.id = ?2", "?2 = ?2", among=work_queries)
+    ),
+    "an answer about a pending turn is not kept": Bug(
+        "answer_that_comes_too_late_is_not_kept",
+        edit("FIND_SUBJECT", "p.response_id = ?2", "p.response_id = ?2 AND 0", among=work_queries),
+    ),
+    "an erasure is taken back": Bug(
+        "erasure_is_not_taken_back", directory("UPDATE_TENANT", " AND state <> 'erasing'", "")
+    ),
     "every answer goes": Bug(
         "answer_with_what_was_created_is_about_it",
         edit("DROP_ANSWERS", "AND about = ?2", "AND ?2 = ?2", among=work_queries),
@@ -426,6 +436,10 @@ MEMORY_BUGS: dict[str, Bug] = {
             "inventory_of",
             lambda right: lambda state: msgspec.structs.replace(right(state), sealed=frozenset(state.families)),
         ),
+    ),
+    "an answer that comes too late is kept": Bug(
+        "answer_that_comes_too_late_is_not_kept",
+        swap(memory_tenant_work.TenantWork, "_is_there", but(lambda _: True)),
     ),
     "answers outlive what they are about": Bug(
         "answer_goes_with_what_it_is_about", swap(memory_work.WorkState, "drop_answers_about", lambda _: _never)

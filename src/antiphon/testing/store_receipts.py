@@ -141,8 +141,10 @@ async def answer_that_comes_too_late_is_not_kept(s: StoreFixture) -> None:
     """An answer about what was deleted meanwhile, or never was, is not kept; the key is settled all the same. One about
     a pending turn is.
     """
-    await s.commit("a")
-    await s.create("c")
+    for name in ("a", "stays"):
+        await s.commit(name)
+    for name in ("c", "stays"):
+        await s.create(name)
     claims = {name: await take(s, name) for name in ("a", "c", "other", "pending")}
     await begin(s, "d")
     await s.acme.delete_response(response_id("a"))
