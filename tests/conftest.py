@@ -1,5 +1,5 @@
 """
-How the suite is shared out when it runs in two processes (``pytest -n 2 --dist loadgroup``).
+How the suite is shared out when it runs in several processes (``pytest -n 2``).
 
 A file stays in one process, as its fixtures are made once for it. Everything in front of the real model stays in one
 process too: two models at a time would take turns on the same cores and both be slower than one after the other.
@@ -7,12 +7,30 @@ process too: two models at a time would take turns on the same cores and both be
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
+
+ROOT = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin that reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into the group that it has to run with."""
-    for item in items:
-        group = "model" if item.get_closest_marker("model") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Hands out whole files, and all that need the model as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "model" if _needs_model(file) else file
+
+
+@cache
+def _needs_model(file: str) -> bool:
+    return "mark.model" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """What hands out the tests."""
+    config.option.loadscopereorder = False  # the model's come early, and take longest
+    return ByFile(config, log)

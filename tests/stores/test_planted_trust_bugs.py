@@ -39,6 +39,7 @@ from antiphon.stores.sqlite import (
     scanning,
     store_directory,
     sweeping_queries,
+    tenancy,
     tenant_vault,
     upkeep,
     vault_queries,
@@ -239,7 +240,7 @@ SQLITE_BUGS: dict[str, Bug] = {
     ),
     "turns are not counted": Bug(
         "stored_bytes_follow_everything",
-        edit("TAKE_INSERTION_INDEX", "stored_bytes + excluded.stored_bytes", "stored_bytes"),
+        edit("TAKE_INSERTION_INDEX", "stored_bytes + ?2", "stored_bytes + 0 * ?2", among=tenancy),
     ),
     "erased items stay counted": Bug(
         "stored_bytes_follow_everything", edit("ADD_STORED_BYTES", "stored_bytes + ?2", "stored_bytes + 0 * ?2")
@@ -357,7 +358,10 @@ SQLITE_BUGS: dict[str, Bug] = {
     ),
     "batches know no limit": Bug("batches_are_small", batch("READ_SOME_RESPONSES", "LIMIT ?2", "LIMIT max(?2, 500)")),
     "erased tenant stores on": Bug(
-        "nothing_is_stored_for_a_tenant_that_goes", edit("TAKE_INSERTION_INDEX", "WHERE state <> 'erasing'", "")
+        "nothing_is_stored_for_a_tenant_that_goes", edit("READ_INSERTION_INDEX", ", state", ", ''", among=tenancy)
+    ),
+    "erased tenant stores the ends of turns": Bug(
+        "nothing_is_stored_for_a_tenant_that_goes", swap(writing, "admit", lambda _: _never)
     ),
     "erased tenant begins pending turns": Bug(
         "nothing_is_stored_for_a_tenant_that_goes", swap(work_writing, "admit", lambda _: _never)

@@ -140,8 +140,10 @@ class FamilySeal(msgspec.Struct, frozen=True):
     def encode(self) -> bytes:
         """The bytes that :func:`parse_seal` reads."""
         return self.salt + b"".join(
-            version.to_bytes(_VERSION_BYTES, "big") + commitment
-            for version, commitment in sorted(self.commitments.items())
+            [
+                version.to_bytes(_VERSION_BYTES, "big") + commitment
+                for version, commitment in sorted(self.commitments.items())
+            ]
         )
 
     def key(self, version: int, tenant_key: bytes) -> bytes:

@@ -80,7 +80,6 @@ REQUEST_ID: ContextVar[str] = ContextVar("antiphon_request_id", default="")
 
 # Callers choose the ids that they ask for: none fills the trail or says more than an id can.
 _MAX_TEXT = 128
-_PLAIN = re.compile(r"[\x20-\x7e]*")
 _CODE = re.compile(r"[a-z0-9_]{1,64}")
 # Of the codes that model servers send, those that mean one thing everywhere; others are words of the server's own.
 _OF_UPSTREAMS = frozenset({"context_length_exceeded", "insufficient_quota", "rate_limit_exceeded"})
@@ -90,7 +89,7 @@ _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 def plain_text(text: str) -> str:
     """*text* as an entry has it: printable ASCII, and no longer than an id may be."""
     cut = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "~"
-    return cut if _PLAIN.fullmatch(cut) else "".join(char if " " <= char <= "~" else "?" for char in cut)
+    return cut if cut.isascii() and cut.isprintable() else "".join(char if " " <= char <= "~" else "?" for char in cut)
 
 
 def outcome_of(error: BaseException | None) -> str:

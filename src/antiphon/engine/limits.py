@@ -197,12 +197,15 @@ class Admission:
 
     def hold(self) -> None:
         """One more may carry it out."""
-        self._holders += 1
+        if self._usage is not None:
+            self._holders += 1
 
     def let_go(self) -> None:
         """Whoever held it carries it out no more."""
+        if self._usage is None:
+            return
         self._holders -= 1
-        if self._holders or self._usage is None:
+        if self._holders:
             return
         self.settle(0)
         self._usage.parallel -= 1
@@ -227,6 +230,7 @@ class Limiter:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, max_actors: int = _MAX_ACTORS) -> None:
         self._clock = clock
         self._max_actors = max_actors
+        self._unlimited = Admission(None, _NO_LIMITS, clock)  # everybody's: it has no place to give up
         self._usages: OrderedDict[tuple[TenantId, str], _Usage] = OrderedDict()
 
     def admit(self, principal: Principal) -> Admission:
@@ -238,7 +242,7 @@ class Limiter:
         """
         limits = principal.limits
         if limits == _NO_LIMITS:
-            return Admission(None, limits, self._clock)
+            return self._unlimited
         usage = self._usage(principal)
         now = self._clock()
         if limits.parallel_turns is not None and usage.parallel >= limits.parallel_turns:

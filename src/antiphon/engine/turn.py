@@ -359,8 +359,9 @@ class Turn:
     def _take_up(self, events: Sequence[Event | OtherEvent]) -> None:
         self._order.feed(events)
         self._accumulator.feed(events)
-        if any(type(event) is ResponseInProgress for event in events):
-            self._status = "in_progress"
+        for event in events:
+            if type(event) is ResponseInProgress:
+                self._status = "in_progress"
 
     # Opening and ending.
 

@@ -192,7 +192,7 @@ def _is_default(name: str, value: Any) -> bool:
     default = _DEFAULTS.get(name, _ABSENT)
     if type(value) is not type(default) or value != default:
         return False
-    return not isinstance(value, dict | list) or orjson.dumps(value) == orjson.dumps(default)
+    return name not in _DEFAULT_BYTES or orjson.dumps(value) == _DEFAULT_BYTES[name]
 
 
 _VERSION = 1
@@ -212,6 +212,8 @@ _DEFAULTS: JsonObject = {
     }.items()
     if name not in _ALWAYS_STORED
 }
+# Of defaults in which 1 could stand for 1.0 or True.
+_DEFAULT_BYTES = {name: orjson.dumps(value) for name, value in _DEFAULTS.items() if isinstance(value, dict | list)}
 _SETTING_NAMES = tuple(_settings(TurnRequest(model=""), ""))
 
 

@@ -126,10 +126,16 @@ async def nothing_is_stored_for_a_tenant_that_goes(s: StoreFixture) -> None:
         await s.commit(f"t{index}")
     await s.create("c")
     await s.acme.secret(b"secret")
+    claims = {name: await begin(s, name) for name in ("p", "q")}
     await s.store.erase_tenant(ACME, limit=1)
+    left = [name for name in claims if await s.acme.read_pending(response_id(name)) is not None]
+    assert left
     before = await contents(s.acme)
     await raises(StoreConflict, s.commit("a"))
+    for name in left:
+        await raises(StoreConflict, s.commit(name, claim=claims[name]))
     await raises(StoreConflict, begin(s, "a"))
+    await raises(StoreConflict, begin(s, "b", background=False))
     await raises(StoreConflict, s.create("d"))
     await raises(StoreConflict, s.acme.put_session(s.session("a")))
     await raises(StoreConflict, s.acme.add_key(key()))

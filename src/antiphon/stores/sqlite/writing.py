@@ -414,6 +414,8 @@ class Writing:
         self.receipt.uncounted_bytes += len(turn.payload) + len(turn.trace)
         if insertion_index is None:
             insertion_index = self._take_insertion_index()
+        elif turn.claim is not None:
+            admit(self._connection, self._tenant)  # its place was taken when it began; the tenant may be going by now
         created_at = max(turn.created_at, self._last_created_at(turn.conversation_id, insertion_index))
         try:
             self._run(
