@@ -15,7 +15,7 @@ demo: install
 	$(BIN)/antiphon demo
 
 test: install
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 4
 
 lint: install
 	$(BIN)/ruff check

@@ -1,5 +1,5 @@
 """
-How the suite is shared out when it runs in several processes (``pytest -n 2``).
+How the suite is shared out when it runs in several processes (``pytest -n 4``).
 
 A file stays in one process, as its fixtures are made once for it. Everything in front of the real model stays in one
 process too: two models at a time would take turns on the same cores and both be slower than one after the other.
