@@ -17,10 +17,12 @@ class TenantTrail(TenantAccess):
         self._write_down(entries, link)
 
     def _write_down(self, entries: Sequence[AuditEntry], link: Link) -> None:
-        trail = self._state.audit
+        trail, added = self._state.audit, list[AuditRecord]()
+        before = trail[-1].link if trail else b""
         for index, entry in enumerate(entries, start=len(trail) + 1):
-            before = trail[-1].link if trail else b""
-            trail.append(AuditRecord(index=index, entry=entry, link=link(before, index, entry)))
+            before = link(before, index, entry)
+            added.append(AuditRecord(index=index, entry=entry, link=before))
+        trail.extend(added)
 
     async def read_audit(
         self, *, after: int = 0, limit: int = 100, object_id: str | None = None, actor: str | None = None
