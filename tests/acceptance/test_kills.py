@@ -1,4 +1,4 @@
-"""The small version of the kill sweep; ``python -m tests.kills --count 300`` is the long one."""
+"""The small version of the kill sweep; ``python -m tests.kills --count 1000`` is the long one."""
 
 from __future__ import annotations
 
