@@ -293,9 +293,9 @@ SQLITE_BUGS: dict[str, Bug] = {
         "trail_is_read_in_pages", directory("READ_AUDIT", "a.idx > ?2", "a.idx >= ?2")
     ),
     "any actor": Bug("trail_is_searched", directory("READ_AUDIT", "a.actor = ?4", "?4 = ?4")),
-    "any actor of an object": Bug("trail_is_searched", directory("READ_AUDIT_OF_OBJECT", "a.actor = ", "'' <> ")),
+    "any object": Bug("trail_is_searched", directory("READ_AUDIT", "a.object_id = ?5", "?5 = ?5")),
     "tenant forgotten in searching a trail": Bug(
-        "trail_is_searched", directory("READ_AUDIT_OF_OBJECT", "a.tenant = ?1", "?1 = ?1")
+        "trail_is_searched", directory("READ_AUDIT", "a.tenant = ?1", "?1 = ?1")
     ),
     # Receipts.
     "dry run is none": Bug("dry_run_changes_nothing_at_all", swap(writing.Writing, "erasing", _without_rehearsal)),

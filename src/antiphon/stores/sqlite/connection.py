@@ -35,6 +35,8 @@ def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> aps
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("secure_delete", "on")
+        # So that REPLACE is a deletion to the triggers that keep the audit trail.
+        connection.pragma("recursive_triggers", "on")
         # What a savepoint keeps to undo it stays out of the file system: it would be a copy of content in /var/tmp.
         connection.pragma("temp_store", "memory")
         connection.pragma("query_only", "on" if read_only else "off")

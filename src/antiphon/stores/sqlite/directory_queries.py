@@ -94,14 +94,7 @@ READ_AUDIT: Final = (
     _AUDIT
     + """
 WHERE a.tenant = ?1 AND a.idx > ?2 AND a.idx <= ?3 AND (?4 IS NULL OR a.actor = ?4)
-ORDER BY a.idx
-"""
-)
-
-READ_AUDIT_OF_OBJECT: Final = (
-    _AUDIT
-    + """
-WHERE a.tenant = ?1 AND a.object_id = ?4 AND a.object_id <> '' AND a.idx > ?2 AND (?3 IS NULL OR a.actor = ?3)
+    AND (?5 IS NULL OR a.object_id = ?5)
 ORDER BY a.idx
 """
 )

@@ -99,7 +99,6 @@ CREATE TABLE audit (
     link BLOB NOT NULL,
     PRIMARY KEY (tenant, idx)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX audit_by_object ON audit (tenant, object_id, idx) WHERE object_id <> '';
 
 -- Positions are absolute along the path: a log's first position is base_position + 1 (0 without a base), its length is
 -- its last position + 1. A log that nothing looks into, but some items of which are referred to, has lost its base_log.

@@ -46,15 +46,11 @@ class _Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     async def read(self, connection: apsw.Connection, after: int) -> list[Row]:
         """The first entries after an index that fit. However rare they are, others are let in meanwhile."""
-        if self.object_id:  # an object has few entries, and an index finds them
-            rows = rows_of(connection, queries.READ_AUDIT_OF_OBJECT, self.tenant, after, self.actor, self.object_id)
-            return rows[: self.count]
         found: list[Row] = []
         end, _ = end_of_trail(connection, self.tenant)
         while after < end and len(found) < self.count:
-            rows = rows_of(connection, queries.READ_AUDIT, self.tenant, after, after + _WINDOW, self.actor)
-            found += [row for row in rows if self.object_id is None or row[4] == self.object_id]
-            after += _WINDOW
+            start, after = after, after + _WINDOW
+            found += rows_of(connection, queries.READ_AUDIT, self.tenant, start, after, self.actor, self.object_id)
             await asyncio.sleep(0)
         return found[: self.count]
 
