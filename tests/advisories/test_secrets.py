@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from antiphon.engine.administration import COMMAND_LINE
@@ -98,11 +99,10 @@ async def test_no_advisory_a_stolen_file_is_read(stage: Stage, tmp_path: Path) -
         raw = path.read_bytes()
         assert CANARY.encode() not in raw, path
         assert CANARY.encode("utf-16-le") not in raw, path
-    with sqlite3.connect(tmp_path / "antiphon.db") as file:
+    with closing(apsw.Connection(str(tmp_path / "antiphon.db"))) as file:
         file.execute(
             "UPDATE responses SET payload = (SELECT payload FROM responses WHERE id = ?) WHERE id = ?", (one, two)
         )
-    file.close()
     moved = await stage.call("GET", f"/v1/responses/{two}", key=stage.victim)
     assert moved.status >= 500
     assert CANARY.encode() not in moved.body

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
+from antiphon.stores.sqlite.connection import connect
 from tests.faults.vfs import Fault, FaultyDisk, faulty_disk
 
 
 def opened(path: Path) -> apsw.Connection:
     """A database in WAL mode whose commits are synced."""
-    connection = apsw.Connection(str(path))
+    connection = connect(path, busy_timeout_ms=0)
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.wal_autocheckpoint(0)
@@ -24,6 +26,15 @@ def filled(disk: FaultyDisk, path: Path) -> apsw.Connection:
     connection = opened(path)
     connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES ('first')")
     return connection
+
+
+def writes(path: Path) -> Callable[[bytes, int], None]:
+    """What really writes the beginning of a file."""
+
+    def write(data: bytes, _: int) -> None:
+        path.write_bytes(data)
+
+    return write
 
 
 def rows_in(path: Path) -> list[object]:
@@ -78,7 +89,7 @@ def test_failed_sync_loses_what_it_was_to_sync(tmp_path: Path) -> None:
     """A sync that succeeds after one that failed says nothing about what the first was called for."""
     with faulty_disk(cuts=(tmp_path / "cut",)) as disk:
         connection = filled(disk, tmp_path / "a.db")
-        disk.write(str(tmp_path / "other"), b"lost", 0, lambda data, offset: None)
+        disk.write(str(tmp_path / "other"), b"lost", 0, writes(tmp_path / "other"))
         disk.order("error", lasts=1)
         with pytest.raises(apsw.IOError):
             disk.sync(str(tmp_path / "other"))
@@ -94,8 +105,8 @@ def test_any_part_of_what_was_not_synced_may_arrive(tmp_path: Path) -> None:
     for seed in range(30):
         folders = (tmp_path / f"none-{seed}", tmp_path / f"some-{seed}")
         with faulty_disk(cuts=folders, seed=seed) as disk:
-            disk.write(str(tmp_path / "b"), bytes(2048), 0, lambda data, offset: None)
+            disk.write(str(tmp_path / f"b{seed}"), bytes(2048), 0, writes(tmp_path / f"b{seed}"))
             disk.cut()
-        assert (folders[0] / "b").read_bytes() == b""
-        seen.add((folders[1] / "b").stat().st_size)
+        assert (folders[0] / f"b{seed}").read_bytes() == b""
+        seen.add((folders[1] / f"b{seed}").stat().st_size)
     assert {0, 2048} < seen <= {0, 512, 1024, 1536, 2048}

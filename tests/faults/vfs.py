@@ -1,8 +1,9 @@
 """
 A disk that obeys orders: it counts what SQLite writes, and at one of these points it fails, kills, or loses power.
 
-The files are those of the operating system. Beside them the disk keeps what would be left of each after a power cut:
-only what was synced is sure to be there, of the rest any part may be. What SQLite keeps in shared memory needs no disk.
+The files are those of the operating system, written through the layer that puts checksums into pages. Beside them the
+disk keeps what would be left of each after a power cut: only what was synced is sure to be there, of the rest any part
+may be. What SQLite keeps in shared memory needs no disk.
 
 After a sync that failed the disk takes what was to be synced for written, as kernels do: a later sync that succeeds
 says nothing about it, and a power cut loses it.
@@ -22,6 +23,9 @@ from typing import Literal
 
 import apsw
 
+from antiphon.stores.sqlite import connection
+from antiphon.stores.sqlite.connection import load_checksums
+
 __all__ = ["Fault", "FaultyDisk", "Kind", "faulty_disk"]
 
 Kind = Literal["write", "sync", "truncate", "delete"]
@@ -29,6 +33,7 @@ Kind = Literal["write", "sync", "truncate", "delete"]
 # syncs fail. kill, cut: the end of the process, without or with the machine's.
 Fault = Literal["full", "error", "short", "sync", "kill", "cut"]
 
+_NAME = "antiphon-faulty"
 _SECTOR_BYTES = 512
 _ERRORS: dict[Kind, int] = {
     "write": apsw.SQLITE_IOERR_WRITE,
@@ -91,7 +96,9 @@ class FaultyDisk(apsw.VFS):
         self._rng = random.Random(seed)  # noqa: S311 - chooses what is lost, hides nothing
         self._images: dict[str, _Image] = {}
         self._lock = RLock()
-        super().__init__("antiphon-faulty", "unix", makedefault=True)
+        load_checksums()
+        self.below = connection.VFS
+        super().__init__(_NAME, self.below)
 
     @property
     def met(self) -> bool:
@@ -136,15 +143,16 @@ class FaultyDisk(apsw.VFS):
     def write(self, path: str, data: bytes, offset: int, write: Callable[[bytes, int], None]) -> None:
         with self._lock:
             data = bytes(data)
+            image = self._image_of(path)
             try:
                 self.meet("write", path)
             except _ShortWrite:
                 data = data[: len(data) // 2]
-                write(data, offset)
-                self._image_of(path).waiting.append(_Write(offset, data))
+                _write_bare(path, data, offset)
+                image.waiting.append(_Write(offset, data))
                 raise apsw.exception_for(apsw.SQLITE_IOERR_WRITE) from None
             write(data, offset)
-            self._image_of(path).waiting.append(_Write(offset, data))
+            image.waiting.append(_Write(offset, _read_bare(path, len(data), offset)))
 
     def truncate(self, path: str, size: int, truncate: Callable[[int], None]) -> None:
         with self._lock:
@@ -215,7 +223,7 @@ class _File(apsw.VFSFile):
     ) -> None:
         self._disk = disk
         self._path = path
-        super().__init__("unix", name, flags)
+        super().__init__(disk.below, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - apsw's
         if self._path is None:  # a temporary file of SQLite's own
@@ -239,11 +247,28 @@ def faulty_disk(
     fault: Fault = "error", at: int = 0, *, lasts: int | None = 1, cuts: tuple[Path, ...] = (), seed: int = 0
 ) -> Iterator[FaultyDisk]:
     """Every SQLite file that this process opens is on this disk, for as long as the block runs."""
+    below = connection.VFS
     disk = FaultyDisk(fault, at, lasts=lasts, cuts=cuts, seed=seed)
+    connection.VFS = _NAME
     try:
         yield disk
     finally:
+        connection.VFS = below
         disk.unregister()
+
+
+def _write_bare(path: str, data: bytes, offset: int) -> None:
+    """Below the layer of checksums, which would put one into a part of a page."""
+    with Path(path).open("r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def _read_bare(path: str, size: int, offset: int) -> bytes:
+    """What was really written: with its checksum."""
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def _changed(content: bytearray, change: _Write | _Truncate) -> bytearray:

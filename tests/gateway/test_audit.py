@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from tests.gateway.conftest import Client, serving
 from tests.gateway.socket_client import connected
@@ -365,13 +366,12 @@ async def test_whoever_can_write_the_database_cannot_change_the_trail_unseen(
         for _ in range(3):
             await gateway.respond({"model": MODEL, "input": "hi"}, ANN)
         assert await gateway.trail.verify(ANN.tenant) == []
-    with sqlite3.connect(path) as connection:
+    with closing(apsw.Connection(str(path))) as connection:
         # The table guards itself against bugs; that does not hold up who has the file.
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
-        changed = connection.execute("UPDATE audit SET actor = 'mallory' WHERE tenant = 'acme' AND idx = 2").rowcount
-    connection.close()
-    assert changed == 1
+        connection.execute("UPDATE audit SET actor = 'mallory' WHERE tenant = 'acme' AND idx = 2")
+        assert connection.changes() == 1
     again = Gateway([upstream(scripted.url)]).with_session_store(SQLiteSessionStore(path))
     async with again:
         assert await again.trail.verify(ANN.tenant) == ["Entry 2 was altered, or something before it was taken out."]

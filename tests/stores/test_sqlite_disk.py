@@ -12,8 +12,8 @@ import pytest
 
 from antiphon.hub.errors import StoreCorrupt, StoreUnavailable
 from antiphon.sessions.vault import Replacement
-from antiphon.stores.sqlite import SQLiteSessionStore, upkeep, writer
-from antiphon.stores.sqlite.connection import connect
+from antiphon.stores.sqlite import SQLiteSessionStore, connection, upkeep, writer
+from antiphon.stores.sqlite.connection import connect, load_checksums
 from antiphon.stores.sqlite.schema import PAYLOADS, SCHEMA
 from antiphon.testing.store_fixture import FixedClock, StoreFixture, item, response_id
 
@@ -23,7 +23,9 @@ class Disk(apsw.VFS):
 
     def __init__(self) -> None:
         self.fails = False
-        super().__init__("antiphon-test", "unix", makedefault=True)
+        load_checksums()
+        self.below = connection.VFS
+        super().__init__("antiphon-test", self.below)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - apsw's
         return _File(self, name, flags)
@@ -32,7 +34,7 @@ class Disk(apsw.VFS):
 class _File(apsw.VFSFile):
     def __init__(self, disk: Disk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
         self._disk = disk
-        super().__init__("unix", name, flags)
+        super().__init__(disk.below, name, flags)
 
     def xSync(self, flags: int) -> None:  # noqa: N802 - apsw's
         if self._disk.fails:
@@ -41,8 +43,9 @@ class _File(apsw.VFSFile):
 
 
 @pytest.fixture
-def disk() -> Iterator[Disk]:
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     disk = Disk()
+    monkeypatch.setattr(connection, "VFS", "antiphon-test")
     yield disk
     disk.unregister()
 

@@ -10,13 +10,14 @@ from typing import get_args
 import apsw
 import pytest
 
+from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, TenantId
 from antiphon.sessions.codec import TENANT_FAMILY, Place, PlainCodec, Table
 from antiphon.sessions.records import Page
 from antiphon.sessions.vault import Payload
 from antiphon.sessions.work import KeyClaim, KeyRecord
 from antiphon.stores.sqlite import SQLiteSessionStore
-from antiphon.stores.sqlite.connection import connect
+from antiphon.stores.sqlite.connection import CHECKSUM_BYTES, connect
 from antiphon.stores.sqlite.schema import CURRENT, prepare
 from antiphon.testing.store_deliveries import delivery
 from antiphon.testing.store_fixture import FixedClock, StoreFixture, conversation_id, response_id
@@ -31,6 +32,34 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "old.db"
     write_version_1(path)
     return path
+
+
+def checksum_bytes(path: Path) -> int:
+    """How many bytes at the end of each page are its checksum's, by the header of the file."""
+    return path.read_bytes()[20]
+
+
+@pytest.mark.parametrize("write", [write_version_1, write_version_2])
+async def test_pages_of_an_older_file_get_checksums(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    """Each page, once: what is another byte afterwards is seen."""
+    path = tmp_path / "old.db"
+    write(path)
+    assert checksum_bytes(path) == 0
+    for _ in range(2):
+        store = SQLiteSessionStore(path)
+        await store.open()
+        assert await store.check() == []
+        assert await store.checkpoint()
+        await store.close()
+        assert checksum_bytes(path) == CHECKSUM_BYTES
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    store = SQLiteSessionStore(path)
+    with pytest.raises(StoreCorrupt, match="checksum"):
+        await store.open()
+        await store.check()
+    await store.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The schema is a copy, frozen: what files in the field look like does not change 
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -139,6 +140,8 @@ _RESPONSES = (
 
 def write_version_1(path: Path) -> None:
     """Write such a file at *path*."""
+    with closing(apsw.Connection(str(path))) as bare:
+        bare.pragma("user_version", 1)  # makes its first page, as it was made then: without a checksum
     connection = connect(path, busy_timeout_ms=0)
     connection.execute(SCHEMA_1)
     connection.pragma("application_id", APPLICATION_ID)

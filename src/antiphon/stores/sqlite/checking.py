@@ -11,6 +11,7 @@ from typing import Final
 
 import apsw
 
+from antiphon.stores.sqlite.connection import snapshot
 from antiphon.stores.sqlite.directory_checking import DIRECTORY_CHECKS
 from antiphon.stores.sqlite.library_checking import LIBRARY_CHECKS
 from antiphon.stores.sqlite.work_checking import WORK_CHECKS
@@ -154,8 +155,7 @@ _CHECKS: Final[tuple[tuple[str, str], ...]] = (
 
 def problems_of(connection: apsw.Connection) -> list[str]:
     """One line for each problem, in one snapshot; empty if the file is sound. Blocks for as long as it takes."""
-    connection.execute("BEGIN")
-    try:
+    with snapshot(connection):
         # Not the quick check: a key that is damaged in an index makes its row unknown, and only this one compares them.
         damage = [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
         return damage or [
@@ -163,5 +163,3 @@ def problems_of(connection: apsw.Connection) -> list[str]:
             for message, statement in (*_CHECKS, *LIBRARY_CHECKS, *WORK_CHECKS, *DIRECTORY_CHECKS)
             for (subject,) in connection.execute(_TERMS + statement)
         ]
-    finally:
-        connection.execute("COMMIT")

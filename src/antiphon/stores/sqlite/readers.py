@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import apsw
 
 from antiphon.hub.errors import StoreUnavailable
-from antiphon.stores.sqlite.connection import translated
+from antiphon.stores.sqlite.connection import snapshot, translated
 
 __all__ = ["Readers"]
 
@@ -53,12 +53,8 @@ class Readers:
     @contextmanager
     def snapshot(self) -> Iterator[apsw.Connection]:
         """A connection whose statements all see the same state."""
-        with self.connection() as connection:
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                connection.execute("COMMIT")
+        with self.connection() as connection, snapshot(connection):
+            yield connection
 
     def close(self) -> None:
         """Close the idle connections now, the others when they come back."""

@@ -3,7 +3,8 @@ The tables of a SQLite store, and how an older file becomes a present one.
 
 Every key begins with the tenant. Tables with payloads are ordinary ones with unique indexes: WITHOUT ROWID made their
 file 2.3 times bigger. Tables of short rows are their own index, which is one page less to write for each turn.
-A file says what it is by ``application_id`` and how far it is migrated by ``user_version``.
+A file says what it is by ``application_id`` and how far it is migrated by ``user_version``. Its pages have checksums,
+which also stand over what is in the clear and thus not sealed.
 
 What is stored in the clear, and why, is listed in :mod:`antiphon.stores.sqlite.columns`.
 
@@ -19,14 +20,18 @@ from typing import Final
 import apsw
 import msgspec
 
-from antiphon.hub.errors import StoreUnavailable
+from antiphon.hub.errors import StoreCorrupt, StoreUnavailable
 from antiphon.stores.sqlite.columns import COLUMNS
+from antiphon.stores.sqlite.connection import CHECKSUM_BYTES
 from antiphon.stores.sqlite.migrations import MIGRATIONS
 from antiphon.stores.sqlite.triggers import TRIGGERS
 
 __all__ = ["APPLICATION_ID", "CURRENT", "PAYLOADS", "SCHEMA", "Schema", "prepare"]
 
 APPLICATION_ID = 0x416E7469  # "Anti"
+
+# The versions whose files had no page checksums.
+_WITHOUT_CHECKSUMS: Final = (1, 2)
 
 _TABLES: Final = """
 -- Every tenant that has data, or was created: the counter that orders its turns, the one that tells the claims of its
@@ -351,9 +356,15 @@ def prepare(connection: apsw.Connection, schema: Schema = CURRENT) -> None:
     """
     Create the tables in an empty file, or migrate an older one, in one transaction.
 
+    A file of a version before page checksums gets them first: it is rewritten whole.
+
     Raises:
         StoreUnavailable: The file belongs to something else, or to a newer version of this software.
+        StoreCorrupt: The file is damaged.
     """
+    if _version_of(connection) in _WITHOUT_CHECKSUMS:
+        connection.reserve_bytes(reserve=CHECKSUM_BYTES)
+        connection.execute("VACUUM")
     connection.execute("BEGIN IMMEDIATE")
     try:
         _migrate(connection, schema)
@@ -364,16 +375,23 @@ def prepare(connection: apsw.Connection, schema: Schema = CURRENT) -> None:
     connection.execute("COMMIT")
 
 
+def _version_of(connection: apsw.Connection) -> int:
+    """The schema's version; 0 of a file that is not ours."""
+    ours = connection.pragma("application_id") == APPLICATION_ID
+    return int(connection.pragma("user_version")) if ours else 0
+
+
 def _migrate(connection: apsw.Connection, schema: Schema) -> None:
-    application = connection.pragma("application_id")
-    version = connection.pragma("user_version")
-    if application != APPLICATION_ID and connection.execute("SELECT count(*) FROM sqlite_schema").get:
+    version = _version_of(connection)
+    if not version and connection.execute("SELECT count(*) FROM sqlite_schema").get:
         raise StoreUnavailable("The file is a database of another program. Give the store a file of its own.")
     if version > schema.version:
         raise StoreUnavailable(
             f"The store's schema is version {version}, this software knows up to {schema.version}. "
             "Upgrade antiphon, or open a backup that was made before the upgrade."
         )
+    if version and connection.reserve_bytes() != CHECKSUM_BYTES:
+        raise StoreCorrupt("The store's file is damaged (its header denies its checksums). Restore a backup.")
     if version == 0:
         connection.execute(schema.script)
     for step in schema.migrations[version - 1 :] if version else ():

@@ -19,7 +19,7 @@ import apsw
 from antiphon.hub.errors import StoreCorrupt, StoreUnavailable
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.vault import RootKeyUse
-from antiphon.stores.sqlite.connection import translated
+from antiphon.stores.sqlite.connection import VFS, snapshot, translated
 from antiphon.stores.sqlite.rows import rows_of
 from antiphon.stores.sqlite.schema import PAYLOADS
 
@@ -134,19 +134,18 @@ def _not_written(path: Path, error: OSError) -> StoreUnavailable:
 
 
 def _copy(connection: apsw.Connection, path: Path) -> None:
-    copy = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    # One snapshot throughout: without it the copy would begin anew with every commit.
-    connection.execute("BEGIN")
+    copy = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=VFS)
     try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        with copy.backup("main", connection, "main") as backup:
-            while not backup.done:
-                backup.step(_STEP_PAGES)
+        # One snapshot throughout: without it the copy would begin anew with every commit.
+        with snapshot(connection):
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            with copy.backup("main", connection, "main") as backup:
+                while not backup.done:
+                    backup.step(_STEP_PAGES)
         damage = [str(line) for (line,) in copy.execute("PRAGMA quick_check") if line != "ok"]
         if damage:
             raise StoreCorrupt(f"The copy is damaged, as the store's file may be: {damage[0]}. Run the store's check.")
     finally:
-        connection.execute("COMMIT")
         copy.close()
 
 

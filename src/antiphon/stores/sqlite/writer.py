@@ -28,7 +28,7 @@ import apsw
 import msgspec
 
 from antiphon.hub.errors import StoreConflict, StoreUnavailable
-from antiphon.stores.sqlite.connection import translate
+from antiphon.stores.sqlite.connection import is_damage, translate
 
 __all__ = ["MAX_BATCH", "Writer"]
 
@@ -138,7 +138,7 @@ class Writer:
             self._connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller of the batch hears of it
             self._roll_back()
-            self.is_failing = isinstance(error, apsw.IOError)
+            self.is_failing = isinstance(error, apsw.IOError) and not is_damage(error)
             for job in batch:
                 job.error = _failure(error)
 
