@@ -87,6 +87,7 @@ class Sown:
             "webhooks": [{"url": f"{self.upstream.url}/hook", "secret": secret_of_hooks}],
             "auth": {"mode": "keys", "jwt": jwt},
             "log_level": "debug",
+            "server": {"drain_timeout_s": 2},  # one turn is left running on purpose
         }))  # fmt: skip
         for tenant in ("first", "second"):
             await self._made("tenants", "create", tenant)
