@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -51,7 +52,13 @@ async def problems_in(path: Path) -> list[str]:
     return problems
 
 
-@pytest.mark.parametrize("write", [write_version_1, write_version_2])
+def write_nothing(path: Path) -> None:
+    """Write a database without any table, as the command line of SQLite makes one."""
+    with closing(apsw.Connection(str(path))) as bare:
+        bare.pragma("user_version", 7)
+
+
+@pytest.mark.parametrize("write", [write_version_1, write_version_2, write_nothing])
 async def test_pages_of_an_older_file_get_checksums(tmp_path: Path, write: Callable[[Path], None]) -> None:
     """Each page, once: what is another byte afterwards is seen."""
     path = tmp_path / "old.db"
