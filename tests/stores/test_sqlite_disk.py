@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from antiphon.hub.errors import StoreCorrupt, StoreUnavailable
+from antiphon.sessions.library import NewPrompt
 from antiphon.sessions.vault import Replacement
 from antiphon.stores.sqlite import SQLiteSessionStore, connection, upkeep, writer
 from antiphon.stores.sqlite.connection import connect, load_checksums
@@ -258,3 +259,24 @@ def test_whether_anything_is_plain_is_known_at_once() -> None:
         "stream_events",
         "tenants",
     ]
+
+
+async def test_damage_holds_up_nothing_else(tmp_path: Path, clock: FixedClock) -> None:
+    """A write that meets a damaged page is refused as damage each time; whoever does not need the page writes on."""
+    path = tmp_path / "store.db"
+    store = SQLiteSessionStore(path, clock=clock)
+    await store.open()
+    await store.close()
+    file = connect(path, busy_timeout_ms=0)
+    [(page,)] = file.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'prompts'").fetchall()
+    file.close()
+    content = bytearray(path.read_bytes())
+    content[int(str(page)) * 4096 - 1] ^= 1
+    path.write_bytes(content)
+    await store.open()
+    fixture = StoreFixture(store, clock)
+    for index in range(3):
+        with pytest.raises(StoreCorrupt, match="another program"):
+            await fixture.acme.add_prompt(NewPrompt(id=f"pmpt_{index}", version=1, created_at=1, payload=b"\0"))
+        await fixture.commit(f"t{index}")
+    await store.close()

@@ -14,7 +14,16 @@ import apsw.sqlite_extra
 
 from antiphon.hub.errors import AntiphonError, StoreConflict, StoreCorrupt, StoreUnavailable
 
-__all__ = ["CHECKSUM_BYTES", "connect", "is_damage", "load_checksums", "snapshot", "translate", "translated"]
+__all__ = [
+    "CHECKSUM_BYTES",
+    "connect",
+    "is_damage",
+    "load_checksums",
+    "open_file",
+    "snapshot",
+    "translate",
+    "translated",
+]
 
 # Each page of a file ends with its checksum, which this file layer of SQLite's own writes and verifies.
 VFS = "cksmvfs"
@@ -32,11 +41,9 @@ def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> aps
     Raises:
         StoreUnavailable: The file cannot be opened.
     """
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    load_checksums()
     _create(path)
     with translated():
-        connection = apsw.Connection(str(path), flags=flags, vfs=VFS)
+        connection = open_file(path)
         connection.set_busy_timeout(busy_timeout_ms)
         if not connection.pragma("page_count"):
             connection.reserve_bytes(reserve=CHECKSUM_BYTES)
@@ -53,6 +60,12 @@ def connect(path: Path, *, busy_timeout_ms: int, read_only: bool = False) -> aps
         connection.pragma("query_only", "on" if read_only else "off")
         connection.wal_autocheckpoint(0)
     return connection
+
+
+def open_file(path: Path) -> apsw.Connection:
+    """A bare connection to a file, whose pages have checksums."""
+    load_checksums()
+    return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs=VFS)
 
 
 @cache
@@ -115,7 +128,10 @@ def translate(error: apsw.Error | UnicodeDecodeError) -> AntiphonError:
         case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
             return StoreCorrupt(f"The store's file is damaged ({error}). Restore a backup.")
         case _ if is_damage(error):
-            return StoreCorrupt("The store's file is damaged (a page's checksum is wrong). Restore a backup.")
+            return StoreCorrupt(
+                "The store's file is damaged (a page's checksum is wrong: its bytes have changed, or another program "
+                "wrote to the file). Restore a backup."
+            )
         case apsw.FullError():
             return StoreUnavailable("The store's disk is full. Nothing was stored; free some space.")
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():

@@ -19,7 +19,7 @@ import apsw
 from antiphon.hub.errors import StoreCorrupt, StoreUnavailable
 from antiphon.hub.ids import TenantId
 from antiphon.sessions.vault import RootKeyUse
-from antiphon.stores.sqlite.connection import VFS, snapshot, translated
+from antiphon.stores.sqlite.connection import open_file, snapshot, translated
 from antiphon.stores.sqlite.rows import rows_of
 from antiphon.stores.sqlite.schema import PAYLOADS
 
@@ -134,7 +134,7 @@ def _not_written(path: Path, error: OSError) -> StoreUnavailable:
 
 
 def _copy(connection: apsw.Connection, path: Path) -> None:
-    copy = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=VFS)
+    copy = open_file(path)
     try:
         # One snapshot throughout: without it the copy would begin anew with every commit.
         with snapshot(connection):
