@@ -13,7 +13,7 @@ import msgspec
 
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import Event, OtherEvent
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.library import ConversationDraft, LibraryFormat
 from antiphon.hub.turn import TurnRequest
 
@@ -156,10 +156,13 @@ class DialectTurn(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         request: What it asks for, in the hub's words. ``store`` is False unless the client asked to keep it.
         usage_in_stream: Whether a stream ends with what it used (``stream_options.include_usage`` of chat).
+        private: What the client brings back of a provider's own, by the place of its item in ``request.input``. An
+            empty account means that it cannot be told whose it is.
     """
 
     request: TurnRequest
     usage_in_stream: bool = True
+    private: Mapping[int, Private] = msgspec.field(default_factory=dict)
 
 
 class ClientDialect(Protocol):

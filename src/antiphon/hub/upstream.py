@@ -17,11 +17,14 @@ from antiphon.hub.events import Event, OtherEvent, ReplyEnd
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
+from antiphon.hub.usage import Usage
 
 __all__ = [
+    "CacheKeyed",
     "Counts",
     "KeyPlace",
     "Known",
+    "Metered",
     "Provider",
     "ReplyDecoder",
     "ReplyEvent",
@@ -147,7 +150,8 @@ class UpstreamDefaults(msgspec.Struct, frozen=True, kw_only=True):
     How a dialect's upstream is usually reached; a configuration may say otherwise.
 
     Attributes:
-        base_url: Up to and including the version; empty where every upstream has its own.
+        base_url: Up to and including the version; empty where every upstream has its own. ``{NAME}`` in it stands for
+            the environment variable of that name.
         key_variable: The environment variable in which its key usually is.
         signing: ``key`` sends the key as it is, in *key_place*; ``sigv4`` signs each request with AWS credentials.
         headers: Sent with every request.
@@ -204,6 +208,30 @@ class Counts(Protocol):
 
         Raises:
             UpstreamError: The body holds none.
+        """
+        ...
+
+
+@runtime_checkable
+class CacheKeyed(Protocol):
+    """A provider that can send a key by which its upstream finds what it has cached. Optional."""
+
+    @property
+    def takes_cache_key(self) -> bool:
+        """Whether this upstream knows such a key: whether :attr:`~antiphon.hub.turn.ModelCall.cache_key` is used."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A decoder that can say what its upstream has counted before the reply's end. Optional."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """
+        What was counted so far; None if nothing was.
+
+        ``output_tokens`` is 0 as long as the upstream has not counted what it said in this reply.
         """
         ...
 
