@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from antiphon.formats.messages import MessagesFormat, MessagesTurn
 from antiphon.hub.events import Event, OtherEvent, ReplyEnd, ResponseCreated, ResponseInProgress, terminal_event
+from antiphon.hub.format import ClientDialect
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.response import opening_response, render
@@ -21,6 +22,7 @@ from antiphon.streams.assembler import Assembler
 from antiphon.streams.order import OrderCheck
 
 FORMAT = MessagesFormat()
+DIALECT: ClientDialect = FORMAT
 FAMILY = Family("00" * 8)
 USAGE = Usage(input_tokens=30, cached_tokens=7, cache_write_tokens=3, output_tokens=9, reasoning_tokens=4)
 

@@ -17,7 +17,7 @@ from antiphon.formats.chat import ChatFormat
 from antiphon.formats.chat.frames import BUCKET
 from antiphon.hub import events as ev
 from antiphon.hub.errors import UpstreamBroken
-from antiphon.hub.format import DialectTurn
+from antiphon.hub.format import ClientDialect, DialectTurn
 from antiphon.hub.ids import Family
 from antiphon.hub.items import JsonObject
 from antiphon.providers.openai_chat.decode import ChatReplyDecoder
@@ -26,7 +26,7 @@ from antiphon.streams.assembler import Assembler
 from tests.formats.chat_answers import HEX, LOGPROB, Said, Script, client, failed, logging_turn, say, turn
 from tests.streams.fixed_ids import FAMILY, counting_ids
 
-FORMAT = ChatFormat()
+FORMAT: ClientDialect = ChatFormat()
 PLAIN = turn()
 CITATION = {"type": "url_citation", "start_index": 0, "end_index": 2, "url": "https://x.example", "title": "t"}
 FILE_CITATION = {"type": "file_citation", "file_id": "file_1", "filename": "a.txt", "index": 0}

@@ -10,13 +10,13 @@ from openai.types import Completion
 
 from antiphon.formats.chat.completions import CompletionsFormat
 from antiphon.hub.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
-from antiphon.hub.format import DialectTurn
+from antiphon.hub.format import ClientDialect, DialectTurn
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest
 from antiphon.streams.assembler import Assembler
 from tests.formats.chat_answers import HEX, LOGPROB, client, failed, logging_turn, say, turn
 
-FORMAT = CompletionsFormat()
+FORMAT: ClientDialect = CompletionsFormat()
 PLAIN = turn()
 
 

@@ -140,9 +140,19 @@ def test_nothing_said_beside_a_call_is_no_message(content: Any) -> None:
     assert kinds == ["function_call", "function_call_output"]
 
 
-def test_an_empty_answer_is_kept() -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [{"content": ""}, {"content": []}, {"content": "", "reasoning_content": ""}, {"refusal": ""}],
+    ids=["empty", "no-parts", "no-thought", "no-refusal"],
+)
+def test_an_empty_answer_is_kept(fields: JsonObject) -> None:
     """An assistant message without a word is still a message."""
-    assert [message("assistant", output_text(""))] == items({"role": "assistant", "content": ""})
+    assert items({"role": "assistant", **fields}) == [message("assistant", output_text(""))]
+
+
+def test_an_answer_that_is_a_thought_alone() -> None:
+    """One that was cut short while the model thought has reasoning and no message."""
+    assert [item["type"] for item in items({"role": "assistant", "reasoning_content": "Hm."})] == ["reasoning"]
 
 
 def test_results_may_have_parts() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from antiphon.formats.messages import MessagesFormat
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
 from antiphon.hub.items import JsonObject, Private
-from tests.formats.messages_turns import FORMAT, WEATHER, assistant, body, user
+from antiphon.providers.anthropic import Anthropic
+from tests.formats.messages_turns import DIALECT, FORMAT, WEATHER, assistant, body, user
 
 TEXT = {"type": "text", "text": "Hi"}
 MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
@@ -122,6 +123,11 @@ def test_a_format_is_a_strict_schema(fields: JsonObject) -> None:
     schema = {"type": "object", "default": None}
     expected = {"type": "json_schema", "name": "output", "schema": schema, "strict": True}
     assert request.text == {"format": expected, "verbosity": "medium"}
+
+
+def test_the_dialect_has_the_name_of_the_provider_that_speaks_it() -> None:
+    """What clients speak and what upstreams speak is one dialect."""
+    assert DIALECT.dialect == Anthropic().dialect
 
 
 def test_a_tool_is_a_function() -> None:
@@ -264,6 +270,32 @@ def test_unsigned_thinking_is_its_text_alone(block: JsonObject) -> None:
     assert turn.private == {}
 
 
+def test_thoughts_of_two_messages_are_two_items() -> None:
+    """A message ends what was thought in it, also where the next one goes on thinking."""
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+
+    turn = FORMAT.decode(body(user("a"), assistant(thinking), assistant(thinking, TEXT), user("b")))
+
+    assert [item["type"] for item in turn.request.input] == ["message", "reasoning", "reasoning", "message", "message"]
+    assert list(turn.private) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given_back", "arguments"),
+    [
+        ({"INVALID_JSON": '{"a": tru'}, '{"a": tru'),
+        ({"INVALID_JSON": "x", "b": 1}, '{"INVALID_JSON":"x","b":1}'),
+        ({"INVALID_JSON": 1}, '{"INVALID_JSON":1}'),
+    ],
+    ids=["ours", "with more", "no text"],
+)
+def test_arguments_that_were_no_object_are_the_models_own_again(given_back: JsonObject, arguments: str) -> None:
+    """What was put in an object for the client alone is taken out of it; an object of its own stays one."""
+    found = items(user("a"), assistant({"type": "tool_use", "id": "t", "name": "f", "input": given_back}), user("b"))
+
+    assert found[1]["arguments"] == arguments
+
+
 def test_citations_that_come_back_are_annotations() -> None:
     """A cited address stays an address, a cited document a file."""
     citations = [
@@ -396,6 +428,8 @@ WRONG: dict[str, tuple[JsonObject, str | None]] = {
     "limit": ({"max_tokens": -1}, "max_tokens"),
     "messages": ({"messages": "Hi"}, "messages"),
     "no messages": ({"messages": []}, "messages"),
+    "empty messages": ({"messages": [{"role": "user", "content": []}]}, "messages"),
+    "unknown in a message": ({"messages": [{**user("a"), "novel": 1}]}, "messages[0].novel"),
     "role": ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].role"),
     "content": ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
     "block": ({"messages": [user({"text": "a"})]}, "messages[0].content[0].type"),

@@ -88,29 +88,15 @@ class Transcript:
         self._add_message(message, message["role"], input_parts(message["content"]))
 
     def _assistant(self, message: JsonObject, index: int) -> None:
-        if "audio" in message:
-            raise UnsupportedParameter(
-                "Earlier audio of the assistant cannot be referred to. Send its transcript as 'content'.",
-                param=f"messages[{index}].audio",
-            )
-        if "tool_calls" in message and "function_call" in message:
-            raise InvalidRequest(
-                "An assistant message can have only one of 'tool_calls' and 'function_call'.",
-                param=f"messages[{index}].function_call",
-            )
+        _check_assistant(message, index)
+        before = len(self.items)
         self._reasoning(message)
         first = len(self.items)
         parts = _said(message)
         if parts:
             self.items.append(_message("assistant", parts))
-        for call in message.get("tool_calls", ()):
-            self._tool_call(call)
-        if "function_call" in message:
-            self._function_call(message["function_call"], index)
-        if "tool_calls" in message:
-            waiting = {call["id"]: _OUTPUTS[call["type"]] for call in message["tool_calls"]}
-            self._step = _Step("tool_calls", waiting)
-        if first == len(self.items) and "reasoning_content" not in message and "reasoning" not in message:
+        self._call(message, index)
+        if before == len(self.items):
             self.items.append(_message("assistant", output_parts("")))
         self._keep(message, _KNOWN, self.items[first:])
 
@@ -119,6 +105,14 @@ class Transcript:
         text = message.get("reasoning_content") or message.get("reasoning")
         if text:
             self.items.append({"type": "reasoning", "summary": [], "content": [_reasoning_text(text)]})
+
+    def _call(self, message: JsonObject, index: int) -> None:
+        if "function_call" in message:
+            self._function_call(message["function_call"], index)
+        if "tool_calls" in message:
+            for call in message["tool_calls"]:
+                self._tool_call(call)
+            self._step = _Step("tool_calls", {call["id"]: _OUTPUTS[call["type"]] for call in message["tool_calls"]})
 
     def _tool_call(self, call: JsonObject) -> None:
         kind = call["type"]
@@ -209,6 +203,19 @@ class Transcript:
 
 
 _OUTPUTS = {"function": "function_call_output", "custom": "custom_tool_call_output"}
+
+
+def _check_assistant(message: JsonObject, index: int) -> None:
+    if "audio" in message:
+        raise UnsupportedParameter(
+            "Earlier audio of the assistant cannot be referred to. Send its transcript as 'content'.",
+            param=f"messages[{index}].audio",
+        )
+    if "tool_calls" in message and "function_call" in message:
+        raise InvalidRequest(
+            "An assistant message can have only one of 'tool_calls' and 'function_call'.",
+            param=f"messages[{index}].function_call",
+        )
 
 
 def _message(role: str, parts: list[JsonObject]) -> JsonObject:

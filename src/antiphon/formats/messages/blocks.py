@@ -218,7 +218,7 @@ def _content(role: str) -> ByType:
 
 
 MESSAGE: Schema = Tagged(
-    variants={role: open_object({"role": need(Enum((role,))), "content": need(_content(role))}) for role in _BY_ROLE},
+    variants={role: Obj(fields={"role": need(Enum((role,))), "content": need(_content(role))}) for role in _BY_ROLE},
     tag="role",
 )
 SYSTEM: Schema = ByType(

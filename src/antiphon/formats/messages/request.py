@@ -28,6 +28,7 @@ from antiphon.formats.messages.tools import TOOL_CHOICE, TOOLS, ToolList, read_c
 from antiphon.formats.messages.transcript import Transcript, read_messages, system_text
 from antiphon.formats.responses.flaw import Flaw
 from antiphon.formats.responses.schema import Arr, Bool, Enum, Field, Int, Num, Obj, Str
+from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.format import DialectTurn
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest
@@ -137,6 +138,8 @@ def _refuse_prefill(messages: list[JsonObject]) -> None:
 def _turn(fields: Mapping[str, Any]) -> MessagesTurn:
     transcript, tools, thinking = read_messages(fields["messages"]), read_tools(fields["tools"]), read_thinking(fields)
     choice = read_choice(fields.get("tool_choice"), tools.tools)
+    if not transcript.items:
+        raise InvalidRequest("Invalid 'messages': none of them says anything.", param="messages")
     request = TurnRequest(
         model=fields["model"],
         input=transcript.items,

@@ -67,40 +67,38 @@ class _Reader:
     def feed(self, message: JsonObject) -> None:
         """Take the next message."""
         role, content = message["role"], message["content"]
-        extra = {name: value for name, value in message.items() if name not in ("role", "content")}
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for block in blocks:
             self._marks = self._marks or _is_marked(block)
-            self._take(block, role, extra)
-        self._end_message(role, extra)
+            self._take(block, role)
+        self._end_message(role)
         self._end_thoughts()
 
     def finish(self) -> Transcript:
         """All of them."""
         return Transcript(items=tuple(self._items), private=self._private, marks=self._marks)
 
-    def _take(self, block: JsonObject, role: str, extra: JsonObject) -> None:
+    def _take(self, block: JsonObject, role: str) -> None:
         if block["type"] in _THOUGHTS:
-            self._end_message(role, extra)
+            self._end_message(role)
             self._thoughts.append(block)
             return
         self._end_thoughts()
         match block["type"]:
             case "tool_use":
-                self._end_message(role, extra)
+                self._end_message(role)
                 self._items.append(_call(block))
             case "tool_result":
-                self._end_message(role, extra)
+                self._end_message(role)
                 self._items.append(_output(block))
             case _ if role == "assistant":
                 self._parts.append(_said(block))
             case _:
                 self._parts += _parts_of(block)
 
-    def _end_message(self, role: str, extra: JsonObject) -> None:
+    def _end_message(self, role: str) -> None:
         if self._parts:
-            message = {"type": "message", "role": role, "status": "completed", "content": self._parts, **extra}
-            self._items.append(message)
+            self._items.append({"type": "message", "role": role, "status": "completed", "content": self._parts})
             self._parts = []
 
     def _end_thoughts(self) -> None:
