@@ -20,7 +20,7 @@ from tests.support.scripted_upstream import ScriptedUpstream
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def local_model() -> AsyncIterator[LocalModel]:
     """A real model behind a real inference server."""
-    async with LocalModel() as model:
+    async with LocalModel(threads=1) as model:  # the other cores are busy with other tests
         yield model
 
 

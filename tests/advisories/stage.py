@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from antiphon.hub.errors import Conflict
 from antiphon.server.body import BodyLimits
 from antiphon.settings import Settings
 from tests.support.asgi_client import Answer, ask
+from tests.support.listener import free_listener
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
 __all__ = ["UPSTREAM_KEY", "Stage", "Trap", "application", "served", "trap"]
@@ -164,7 +164,7 @@ async def trap() -> AsyncIterator[Trap]:
 @contextlib.asynccontextmanager
 async def served(stage: Stage) -> AsyncIterator[str]:
     """The application behind a socket for as long as the block runs; where it is."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = free_listener()
     websocket = websocket_options(max_body_bytes=BodyLimits().max_body_bytes)
     server = uvicorn.Server(uvicorn.Config(stage.application.asgi, log_level="error", lifespan="off", **websocket))
     server.config.load()

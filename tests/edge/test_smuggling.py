@@ -14,6 +14,8 @@ import pytest
 from tests.support.raw_http import RawConnection, answers_in
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
+LIMITS = "server: {max_body_bytes: 2000000}"
+
 HOST = b"Host: localhost\r\n"
 JSON = b"Content-Type: application/json\r\n"
 

@@ -23,7 +23,8 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
     """A gateway in front of the real model, configured as the examples' own file says."""
     folder = tmp_path_factory.mktemp("gateway")
     async with (
-        LocalModel(context_tokens=16_384) as model,  # 8192 for each turn: Codex sends its tools with every request
+        # 8192 for each turn: Codex sends its tools with every request.
+        LocalModel(context_tokens=16_384, threads=1) as model,
         GatewayProcess.serving(folder / "antiphon.db", "", arguments=_configured(folder, model.base_url)) as serving,
     ):
         yield serving

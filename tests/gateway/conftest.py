@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 import pytest
 import uvicorn
+from tests.support.listener import free_listener
 from tests.support.recorder import Recorder
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
@@ -89,7 +90,7 @@ async def serving(
 ) -> AsyncIterator[Client]:
     """The gateway on a free port for as long as the block runs; every answer has to be as OpenAI's document says."""
     recorder = Recorder()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = free_listener()
     app = gateway.asgi(stream_limits=StreamLimits(keep_alive_s=keep_alive_s), **edge)
     websocket = websocket_options(max_body_bytes=edge.get("body_limits", BodyLimits()).max_body_bytes)
     config = uvicorn.Config(recorder.around(app), log_level="warning", lifespan="on", **websocket)

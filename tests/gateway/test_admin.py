@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import uvicorn
 from openapi_spec_validator import validate
 from tests.gateway.conftest import Client, serving
+from tests.support.listener import free_listener
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
 from antiphon import Gateway, upstream
@@ -68,7 +68,7 @@ class Admin:
 async def administered(gateway: Client) -> AsyncIterator[Admin]:
     """The administrators' listener of a gateway, without a key in hand."""
     edge = gateway.gateway.admin_asgi()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = free_listener()
     server = uvicorn.Server(uvicorn.Config(edge, log_level="warning", lifespan="off"))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)

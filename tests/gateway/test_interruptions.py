@@ -101,7 +101,7 @@ async def test_a_turn_that_waits_for_a_lock_to_be_taken_over_does_not_hold_up_a_
         taking = two.turns._take_over
         assert taking is not None
         await until(lambda: taking._tasks)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_WITHIN_S):
             await two.shutdown(0.1)
         assert (await one.retrieve(queued["id"]))["status"] == "in_progress"
         gate.set()

@@ -77,7 +77,7 @@ async def _until_refused(port: int) -> None:
 class TestRunning:
     @pytest.fixture
     async def model(self) -> AsyncIterator[LocalModel]:
-        async with LocalModel() as model:
+        async with LocalModel(threads=1) as model:
             yield model
 
     async def test_it_uses_what_it_was_told(self, model: LocalModel) -> None:
@@ -169,7 +169,7 @@ class TestRunning:
 
     async def test_it_ends_with_its_context(self) -> None:
         """When the context has been left, the child is gone."""
-        async with LocalModel() as model:
+        async with LocalModel(threads=1) as model:
             process_id = model.process_id
 
         with pytest.raises(ProcessLookupError):
@@ -180,7 +180,7 @@ class TestRunning:
         script = (
             "import asyncio\nfrom antiphon.local import LocalModel\n"
             "async def main():\n"
-            "    async with LocalModel() as model:\n"
+            "    async with LocalModel(threads=1) as model:\n"
             "        print(model.server_url, flush=True)\n"
             "        await asyncio.Event().wait()\n"
             "asyncio.run(main())\n"

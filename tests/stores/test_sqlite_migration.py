@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -39,27 +40,38 @@ def checksum_bytes(path: Path) -> int:
     return path.read_bytes()[20]
 
 
-@pytest.mark.parametrize("write", [write_version_1, write_version_2])
+async def problems_in(path: Path) -> list[str]:
+    """What the check finds in a file, which has everything in it and not in its log afterwards."""
+    store = SQLiteSessionStore(path)
+    await store.open()
+    try:
+        problems = await store.check()
+        assert await store.checkpoint()
+    finally:
+        await store.close()
+    return problems
+
+
+def write_nothing(path: Path) -> None:
+    """Write a database without any table, as the command line of SQLite makes one."""
+    with closing(apsw.Connection(str(path))) as bare:
+        bare.pragma("user_version", 7)
+
+
+@pytest.mark.parametrize("write", [write_version_1, write_version_2, write_nothing])
 async def test_pages_of_an_older_file_get_checksums(tmp_path: Path, write: Callable[[Path], None]) -> None:
     """Each page, once: what is another byte afterwards is seen."""
     path = tmp_path / "old.db"
     write(path)
     assert checksum_bytes(path) == 0
     for _ in range(2):
-        store = SQLiteSessionStore(path)
-        await store.open()
-        assert await store.check() == []
-        assert await store.checkpoint()
-        await store.close()
+        assert await problems_in(path) == []
         assert checksum_bytes(path) == CHECKSUM_BYTES
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    store = SQLiteSessionStore(path)
     with pytest.raises(StoreCorrupt, match="checksum"):
-        await store.open()
-        await store.check()
-    await store.close()
+        await problems_in(path)
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class ScriptedUpstream:
     async def _answer(self, request: Recorded, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         if request.path.endswith("/models"):
             steps: Sequence[Step] = [self.models]
-        elif self.scripts:
+        elif self.scripts and not request.path.endswith("/hook"):  # a webhook may come at any time
             steps = self.scripts.pop(0)
         else:
             steps = self._default(request)

@@ -7,6 +7,7 @@ verdict on the whole must be without an error and without a warning.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -77,7 +78,9 @@ async def test_a_broken_stream(mock: LLMock, gateway: GatewayProcess, order: dic
     await mock.reset()
     await mock.order(order)
     async with aiohttp.ClientSession() as http:
-        assert ends == [await _streamed(http, gateway.root, f"{order} {ends}") for _ in ends]
+        for number, end in enumerate(ends, 1):
+            assert await _streamed(http, gateway.root, f"{order} {ends}") == end
+            await _has_seen_the_end(mock, number)
 
     await _assert_praised(mock)
 
@@ -126,6 +129,13 @@ async def _streamed(http: aiohttp.ClientSession, root: str, text: str) -> str:
     assert (done, rest) == ("data: [DONE]", "")
     status: str = orjson.loads(frames[-1].split("\ndata: ", 1)[1])["response"]["status"]
     return status
+
+
+async def _has_seen_the_end(mock: LLMock, number: int) -> None:
+    """Wait until it knows that so many requests are over: only then does it take the next for another try."""
+    async with asyncio.timeout(20):
+        while (await mock.verdict())["attempts"] < number:
+            await asyncio.sleep(0.01)
 
 
 async def _assert_praised(mock: LLMock) -> None:

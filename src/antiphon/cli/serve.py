@@ -103,7 +103,8 @@ def _admin_socket(settings: Settings, sockets: contextlib.ExitStack) -> socket.s
 def _bound_socket(host: str, port: int, flag: str) -> socket.socket:
     """A socket of our own, so that a port that is taken is an error with a remedy, and port 0 is known."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol's number, so that every event loop knows it for TCP and switches Nagle's algorithm off.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host.strip("[]"), port))

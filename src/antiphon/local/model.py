@@ -40,6 +40,8 @@ class LocalModel:
     Args:
         slots: Requests that are answered at the same time.
         context_tokens: Shared by all slots: each has ``context_tokens / slots``.
+        threads: That compute; None for one for each core. Where other work goes on, fewer are faster: they wait for one
+            another at every step.
         cache: Where the weights are kept.
         start_timeout_s: How long the child may take until it answers; the fetching of the weights is not counted.
         progress: Told about the fetching; called from another thread.
@@ -52,12 +54,14 @@ class LocalModel:
         *,
         slots: int = 2,
         context_tokens: int = 8192,
+        threads: int | None = None,
         cache: Path | None = None,
         start_timeout_s: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
         self._slots = slots
         self._context_tokens = context_tokens
+        self._threads = threads
         self._cache = cache if cache is not None else cache_folder()
         self._start_timeout_s = start_timeout_s
         self._progress = progress
@@ -131,6 +135,7 @@ class LocalModel:
             f"--name={self.name}",
             f"--slots={self._slots}",
             f"--context-tokens={self._context_tokens}",
+            f"--threads={-1 if self._threads is None else self._threads}",
             stdin=asyncio.subprocess.PIPE,  # never written to: its end tells the child that we are gone
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -63,6 +63,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--context-tokens", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
     return parser.parse_args(arguments)
 
 
@@ -88,6 +89,9 @@ def _parameters(engine: xllamacpp, options: argparse.Namespace) -> xllamacpp.Com
     params.port = 0
     params.n_ctx = options.context_tokens
     params.n_parallel = options.slots
+    for cores in (params.cpuparams, params.cpuparams_batch):
+        cores.n_threads = options.threads
+        cores.poll = 0  # threads that spin while they wait take the cores from whoever they wait for
     params.n_predict = _MAX_OUTPUT_TOKENS  # the engine's own default is unlimited
     # With the prefix cache on, temperature 0 gives different texts for the same request.
     params.cache_prompt = False

@@ -30,8 +30,8 @@ __all__ = ["APPLICATION_ID", "CURRENT", "PAYLOADS", "SCHEMA", "Schema", "prepare
 
 APPLICATION_ID = 0x416E7469  # "Anti"
 
-# The versions whose files had no page checksums.
-_WITHOUT_CHECKSUMS: Final = (1, 2)
+# The versions whose files may have no page checksums: 0 is an empty database that somebody else has made.
+_WITHOUT_CHECKSUMS: Final = (0, 1, 2)
 
 _TABLES: Final = """
 -- Every tenant that has data, or was created: the counter that orders its turns, the one that tells the claims of its
@@ -362,9 +362,11 @@ def prepare(connection: apsw.Connection, schema: Schema = CURRENT) -> None:
         StoreUnavailable: The file belongs to something else, or to a newer version of this software.
         StoreCorrupt: The file is damaged.
     """
-    if _version_of(connection) in _WITHOUT_CHECKSUMS:
+    if _version_of(connection) in _WITHOUT_CHECKSUMS and connection.reserve_bytes() != CHECKSUM_BYTES:
+        connection.pragma("temp_store", "file")  # the whole file would not fit into memory
         connection.reserve_bytes(reserve=CHECKSUM_BYTES)
         connection.execute("VACUUM")
+        connection.pragma("temp_store", "memory")
     connection.execute("BEGIN IMMEDIATE")
     try:
         _migrate(connection, schema)
@@ -376,15 +378,16 @@ def prepare(connection: apsw.Connection, schema: Schema = CURRENT) -> None:
 
 
 def _version_of(connection: apsw.Connection) -> int:
-    """The schema's version; 0 of a file that is not ours."""
-    ours = connection.pragma("application_id") == APPLICATION_ID
-    return int(connection.pragma("user_version")) if ours else 0
+    """The schema's version; 0 if there is none yet."""
+    if connection.pragma("application_id") == APPLICATION_ID:
+        return int(connection.pragma("user_version"))
+    if connection.execute("SELECT count(*) FROM sqlite_schema").get:
+        raise StoreUnavailable("The file is a database of another program. Give the store a file of its own.")
+    return 0
 
 
 def _migrate(connection: apsw.Connection, schema: Schema) -> None:
     version = _version_of(connection)
-    if not version and connection.execute("SELECT count(*) FROM sqlite_schema").get:
-        raise StoreUnavailable("The file is a database of another program. Give the store a file of its own.")
     if version > schema.version:
         raise StoreUnavailable(
             f"The store's schema is version {version}, this software knows up to {schema.version}. "
