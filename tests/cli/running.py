@@ -24,8 +24,12 @@ class Finished(NamedTuple):
 
 def environment(**extra: str) -> dict[str, str]:
     """The test's own, without anything that configures a gateway."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTIPHON_", "OPENAI_"))}
+    kept = {name: value for name, value in os.environ.items() if not _configures(name)}
     return {**kept, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error", **extra}
+
+
+def _configures(variable: str) -> bool:
+    return variable.startswith(("ANTIPHON_", "OPENAI_", "AWS_", "AZURE_")) or variable.endswith(("_API_KEY", "_TOKEN"))
 
 
 @asynccontextmanager

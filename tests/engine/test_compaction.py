@@ -12,7 +12,7 @@ import pytest
 
 from antiphon.app import upstream
 from antiphon.crypto import Sealer
-from antiphon.engine.attempts import Retries
+from antiphon.engine.attempts import Attempts, Retries
 from antiphon.engine.checkpoints import CheckpointSeal, expand
 from antiphon.engine.compaction import (
     Compactor,
@@ -84,7 +84,9 @@ async def target(scripted: ScriptedUpstream) -> AsyncIterator[Target]:
 
 
 def compactor(target: Target, *, max_bytes: int = 100_000) -> Compactor:
-    summariser = Summariser([target], ids=IDS, family=FAMILY, retries=Retries(per_target=0), max_bytes=max_bytes)
+    summariser = Summariser(
+        [target], ids=IDS, family=FAMILY, attempts=Attempts(Retries(per_target=0)), max_bytes=max_bytes
+    )
     return Compactor(summariser, SEAL, ids=IDS, family=FAMILY)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.app import upstream
-from antiphon.engine.attempts import Question, Retries
+from antiphon.engine.answers import Question
+from antiphon.engine.attempts import Attempts, Retries
 from antiphon.engine.context import Answered, Context, Window, ask_within
 from antiphon.engine.counting import estimate_tokens
 from antiphon.engine.routing import Target
@@ -158,8 +159,8 @@ async def write(target: Target, context: Context) -> Question:
 
 
 async def asked(targets: list[Target], context: Context, request: TurnRequest = AUTO) -> Answered:
-    answered = await ask_within(targets, context, write, request=request, retries=ONCE)
-    await answered.answer.reply.close()
+    answered = await ask_within(Attempts(ONCE).asking(targets), context, write, request=request)
+    await answered.answer.close()
     return answered
 
 

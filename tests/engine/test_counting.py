@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from antiphon.app import upstream
-from antiphon.engine.attempts import Retries
+from antiphon.engine.attempts import Attempts, Retries
 from antiphon.engine.counting import Count, count_input, estimate_item, estimate_text, estimate_tokens
 from antiphon.engine.routing import Target
 from antiphon.hub.errors import UpstreamBroken, UpstreamUnavailable
@@ -17,7 +17,7 @@ from antiphon.hub.turn import TurnRequest
 from tests.engine.contexts import assistant, call, contexts, item, output, reasoning, user
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream, http_json
 
-ONCE = Retries(per_target=0)
+ONCE = Attempts(Retries(per_target=0))
 REQUEST = TurnRequest(model=MODEL)
 PROSE = (
     "The quick brown fox jumps over the lazy dog. Pack my box with five dozen liquor jugs, please. "
@@ -103,7 +103,7 @@ def test_instructions_and_tools_count() -> None:
 async def test_the_server_counts(scripted: ScriptedUpstream, target: Target) -> None:
     """Where the upstream can tell, its number is the count, and it was asked for one token."""
     items = (user("a", "Hi"), call("b", "1"), output("c", "1"))
-    counted = await count_input([target], TurnRequest(model=MODEL, instructions="Be brief."), items, retries=ONCE)
+    counted = await count_input([target], TurnRequest(model=MODEL, instructions="Be brief."), items, attempts=ONCE)
     assert counted == Count(tokens=7, exact=True)
     assert [message["role"] for message in scripted.last_messages] == ["system", "user", "assistant", "tool"]
     assert scripted.turns[0].body["max_tokens"] == 1
@@ -113,7 +113,7 @@ async def test_an_upstream_that_cannot_count_is_not_asked(scripted: ScriptedUpst
     """The estimate costs nothing."""
     plain = upstream(scripted.url)
     items = (user("a", "Hi there"),)
-    counted = await count_input([Target(plain, MODEL)], REQUEST, items, retries=ONCE)
+    counted = await count_input([Target(plain, MODEL)], REQUEST, items, attempts=ONCE)
     assert counted == Count(tokens=estimate_tokens(items), exact=False)
     assert scripted.requests == []
 
@@ -128,7 +128,7 @@ async def test_an_input_that_is_too_long_has_a_length_too(
 ) -> None:
     """To count is to find that out, not to fail of it."""
     scripted.then(http_json({"error": {"message": "x", "type": "exceed_context_size_error", **numbers}}, status=400))
-    counted = await count_input([target], REQUEST, (user("a", "Hi"),), retries=ONCE)
+    counted = await count_input([target], REQUEST, (user("a", "Hi"),), attempts=ONCE)
     assert counted == Count(tokens=expected, exact=False)
 
 
@@ -136,10 +136,10 @@ async def test_a_failed_count_is_an_error(scripted: ScriptedUpstream, target: Ta
     """No number is made up for one that the upstream owes."""
     scripted.then(http_json({"error": {"message": "overloaded"}}, status=503))
     with pytest.raises(UpstreamUnavailable):
-        await count_input([target], REQUEST, (user("a"),), retries=ONCE)
+        await count_input([target], REQUEST, (user("a"),), attempts=ONCE)
     scripted.then(http_json({"choices": []}))
     with pytest.raises(UpstreamBroken):
-        await count_input([target], REQUEST, (user("a"),), retries=ONCE)
+        await count_input([target], REQUEST, (user("a"),), attempts=ONCE)
 
 
 def test_the_first_items_of_a_conversation_count_as_the_last_ones() -> None:

@@ -60,7 +60,13 @@ def test_a_store_that_there_is_not(store: str) -> None:
         ([{**A, "name": "a\nb"}], "must be printable ASCII"),
         ([{**A, "name": "ä"}], "must be printable ASCII"),
         (["http://a/v1#antrophic"], "there is no provider 'antrophic'"),
-        (["nonsense"], "is not a URL such as"),
+        (["#openai_chat"], "upstreams[0].base_url: is missing"),
+        (["Nonsense"], "is not a URL such as"),
+        (["nonsense"], "there is no provider 'nonsense'"),
+        ([{**A, "api_key": "sk-pw\x00"}], "upstreams[0].api_key: holds a character that no header can"),
+        ([{**A, "api_key": "sk-pw\u00e4"}], "upstreams[0].api_key: holds a character that no header can"),
+        ([{**A, "headers": {"x a": "pw"}}], "upstreams[0].headers: 'x a' cannot be the name of a header"),
+        ([{**A, "headers": {"x-a": "pw\r\nx-b: c"}}], "upstreams[0].headers: 'x-a' holds a character that no header"),
     ],
 )
 def test_upstreams_that_cannot_be(upstreams: list[object], expected: str) -> None:

@@ -446,3 +446,18 @@ def test_it_does_not_matter_when_events_are_taken(ops: list[tuple[str, str]]) ->
     taken = perform(bit_by_bit, ops, take=True)
 
     assert taken == at_once.take()
+
+
+def test_what_belongs_to_a_message_stays_with_it() -> None:
+    """What the provider needs back with a message is kept beside that message, and beside no other item."""
+    making = assembler()
+    making.text("Hello")
+    making.message_private(PRIVATE)
+    making.text("!")
+    making.open_function_call(0, "look")
+    making.text("Bye")
+    making.end(status="completed")
+
+    events = [event for event in making.take() if isinstance(event, OutputItemDone)]
+
+    assert [event.private for event in events] == [PRIVATE, None, None]

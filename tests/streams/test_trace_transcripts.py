@@ -14,7 +14,8 @@ from tests.providers.openai_chat_replies import decoder, transcript
 from tests.streams.legal_streams import AnyEvent
 from tests.streams.test_trace import assert_comes_back, in_bytes, record
 
-NAMES = sorted(path.name for path in (Path(__file__).parent.parent / "transcripts" / "openai_chat").iterdir())
+_TRANSCRIPTS = Path(__file__).parent.parent / "transcripts" / "openai_chat"
+NAMES = sorted(path.name for path in _TRANSCRIPTS.iterdir() if path.suffix != ".md")
 # At how many places a stream is cut, about.
 _CUTS = 12
 

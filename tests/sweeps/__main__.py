@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sweeps import aborts, concurrency, idempotency, restarts, resume
+from tests.sweeps import aborts, concurrency, idempotency, restarts, resume, routing
 
 SWEEPS = {
     "aborts": (aborts.sweep, 1000),
@@ -17,6 +17,7 @@ SWEEPS = {
     "idempotency": (idempotency.sweep, 500),
     "concurrency": (concurrency.sweep, 200),
     "restarts": (restarts.sweep, 200),
+    "routing": (routing.sweep, 2000),
 }
 
 
@@ -24,7 +25,7 @@ def main() -> int:
     """Run a sweep in a temporary folder. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.sweeps", description=__doc__)
     parser.add_argument("name", choices=SWEEPS)
-    parser.add_argument("--count", type=int, help="how many aborts, resumptions, keys or clients")
+    parser.add_argument("--count", type=int, help="how many aborts, resumptions, keys, clients or turns")
     parser.add_argument("--seed", type=int, help="repeats a sweep's choices; the scheduler's are its own")
     options = parser.parse_args()
     sweep, usual = SWEEPS[options.name]

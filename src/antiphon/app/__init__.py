@@ -6,9 +6,10 @@ Two ways in. A program builds a :class:`Gateway` from upstreams and a store. The
 """
 
 from antiphon.app.application import Application, build_application
+from antiphon.app.dialects import check_quirks, dialects, provider_names, usual_providers
 from antiphon.app.gateway import Gateway
 from antiphon.app.sealing import StoreSealing, administration_of, codec_of, key_service, open_store, seal_store
-from antiphon.app.upstreams import check_quirks, dialects, upstream
+from antiphon.app.upstreams import complete, upstream
 
 __all__ = [
     "Application",
@@ -18,9 +19,12 @@ __all__ = [
     "build_application",
     "check_quirks",
     "codec_of",
+    "complete",
     "dialects",
     "key_service",
     "open_store",
+    "provider_names",
     "seal_store",
     "upstream",
+    "usual_providers",
 ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from antiphon.app.aliases import aliases_of, budget_policy, capacity_of, health_policy
 from antiphon.app.gateway import Gateway
 from antiphon.app.sealing import key_service, open_store, seal_store
 from antiphon.app.tokens import tokens_of
 from antiphon.app.upstreams import upstream
 from antiphon.crypto.codec import SealingCodec
 from antiphon.engine.administration import SYSTEM
+from antiphon.engine.attempts import Retries
 from antiphon.engine.plan import BackgroundPolicy
 from antiphon.engine.remote import RemoteContents
-from antiphon.engine.routing import Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.upstreams import Upstream
 from antiphon.engine.webhooks import Receiver, WebhookPolicy
@@ -129,10 +130,7 @@ def build_application(settings: Settings) -> Application:
     upstreams = {section.name: _upstream(section) for section in settings.upstreams}
     gateway = Gateway(
         list(upstreams.values()),
-        aliases={
-            alias.name: [Target(upstreams[target.upstream], target.model) for target in alias.targets]
-            for alias in settings.models
-        },
+        aliases=aliases_of(settings, upstreams, _upstream),
         store=open_store(settings.store),
         sealing=key_service(settings),
         audit=settings.audit,
@@ -142,6 +140,9 @@ def build_application(settings: Settings) -> Application:
             max_response_bytes=responses.max_response_bytes,
             cancel_on_disconnect=responses.on_disconnect == "cancel",
             lease_ttl_s=settings.background.lease_ttl_s,
+            retries=Retries(per_target=settings.routing.retries),
+            health=health_policy(settings.routing),
+            budget=budget_policy(settings.routing),
             remote=_remote(responses),
         ),
         background=BackgroundPolicy(
@@ -224,5 +225,11 @@ def _upstream(section: UpstreamSettings) -> Upstream:
         models=section.models,
         timeouts=section.timeouts,
         context_window=section.context_window,
+        account=section.account,
+        capacity=capacity_of(section.capacity),
+        key_variable=section.key_variable,
+        signing=section.signing,
+        headers={name: value.reveal() for name, value in section.headers.items()},
+        query=section.query,
         **section.quirks,
     )

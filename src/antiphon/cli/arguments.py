@@ -26,8 +26,9 @@ Gives any language model a memory: OpenAI's Responses and Conversations APIs wit
 """
 
 _SERVE = """\
-Serve the API. Without a configuration file and without --upstream it looks for an OpenAI key (OPENAI_API_KEY,
-OPENAI_BASE_URL) and for model servers on this machine (Ollama, LM Studio, llama.cpp, vLLM on their usual ports).
+Serve the API. Without a configuration file and without --upstream it serves every vendor whose key is in its usual
+variable (OPENAI_API_KEY, ANTHROPIC_API_KEY, DEEPSEEK_API_KEY, ...), and the model servers of this machine (Ollama,
+LM Studio, llama.cpp, vLLM, SGLang on their usual ports).
 
 The first line on stdout is 'listening on http://HOST:PORT'. SIGTERM and Ctrl-C let running turns end, then exit 0.
 
@@ -163,9 +164,9 @@ def _add_check(commands: Commands) -> None:
 
 def _upstream_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--upstream", metavar="URL[#DIALECT]", action="append", dest="upstreams",
-        help="model server, such as http://127.0.0.1:9000/v1; the dialect is openai_chat if none is named; may be "
-        f"given several times [{flag_variable('--upstream')}]",
+        "--upstream", metavar="URL[#PROVIDER]", action="append", dest="upstreams",
+        help="model server, such as http://127.0.0.1:9000/v1; it speaks openai_chat if no provider is named; or the "
+        f"name of a provider alone, such as deepseek; may be given several times [{flag_variable('--upstream')}]",
     )  # fmt: skip
 
 

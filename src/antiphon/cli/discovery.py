@@ -1,47 +1,54 @@
 """
-What to put a gateway in front of when nobody said: a key in the environment, or model servers on this machine.
+What to put a gateway in front of when nobody said: keys in the environment, and model servers on this machine.
 
-Only loopback addresses are asked, all at once and for a moment; nothing but ``GET /v1/models`` is sent to them.
+A vendor's key in its usual variable is enough to serve the vendor. Only loopback addresses are asked, all at once and
+for a moment; nothing but ``GET /v1/models`` is sent to them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import aiohttp
 import msgspec
 
+from antiphon.app import usual_providers
+from antiphon.app.presets import LOCAL, PRESETS, Preset
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.upstream import UpstreamRequest
 from antiphon.settings import TimeoutSettings
 from antiphon.transport import HttpTransport, new_session
 
-__all__ = ["LLAMACPP_QUIRKS", "OPENAI_QUIRKS", "USUAL_SERVERS", "discover"]
+__all__ = ["USUAL_SERVERS", "Server", "discover"]
 
-USUAL_SERVERS: tuple[tuple[str, int], ...] = (
-    ("ollama", 11434),
-    ("lmstudio", 1234),
-    ("llamacpp", 8080),
-    ("llamacpp-2", 8081),
-    ("vllm", 8000),
-)
+
+class Server(NamedTuple):
+    """
+    Where a model server may be on this machine.
+
+    Attributes:
+        name: Of the upstream that it becomes.
+        preset: What it is taken for if its models do not say otherwise; None for any server.
+    """
+
+    name: str
+    port: int
+    preset: Preset | None = None
+
+
+def _usual(preset: Preset) -> Server:
+    assert preset.port is not None
+    # Where a server's models say what it is, the port alone says nothing: others listen there as well.
+    return Server(preset.name, preset.port, None if preset.owners else preset)
+
+
+USUAL_SERVERS: tuple[Server, ...] = (*map(_usual, LOCAL), Server("llamacpp-2", 8081))
 """Local model servers and the ports that they take by default."""
 
-OPENAI_QUIRKS: Mapping[str, object] = {
-    "max_tokens_field": "max_completion_tokens",
-    "developer_role": "developer",
-    "named_tool_choice": "native",
-    "custom_tools": "native",
-    "files": True,
-    "assistant_refusal": "field",
-}
-"""How OpenAI's own server differs from those that are compatible with it."""
-
-LLAMACPP_QUIRKS: Mapping[str, object] = {"counting": "completion"}
-"""How llama.cpp's server differs: it keeps a prompt that it has read, so that counting its tokens costs little."""
-
-_OPENAI = "https://api.openai.com/v1"
+_OPENAI = PRESETS["openai"]
+_BY_OWNER = {owner: preset for preset in LOCAL for owner in preset.owners}
 _MOMENT = TimeoutSettings(connect_s=0.5, first_byte_s=1.0, idle_s=1.0)
 _LIST_MODELS = UpstreamRequest(method="GET", path="/models")
 _LIMIT_BYTES = 4 * 1024 * 1024
@@ -57,42 +64,44 @@ class _Models(msgspec.Struct):
 
 
 async def discover(
-    environment: Mapping[str, str], servers: Sequence[tuple[str, int]] = USUAL_SERVERS
+    environment: Mapping[str, str], servers: Sequence[Server] = USUAL_SERVERS
 ) -> list[dict[str, object]]:
     """
-    Upstreams in the form of the configuration file: OpenAI first, then local servers in the order of *servers*.
+    Upstreams in the form of the configuration file: vendors first, then local servers in the order of *servers*.
 
     Takes about a second at most. Empty if there is nothing.
     """
-    found = _from_environment(environment)
+    found = [*_from_environment(environment)]
     async with new_session() as session:
-        answers = await asyncio.gather(*(_list_models(session, port) for _, port in servers))
-    for (name, port), models in zip(servers, answers, strict=True):
+        answers = await asyncio.gather(*(_list_models(session, server.port) for server in servers))
+    for server, models in zip(servers, answers, strict=True):
         if models is not None:
-            found.append({"name": name, "base_url": _local_url(port), **_quirks_of(models)})
+            upstream: dict[str, object] = {"name": server.name, "base_url": _local_url(server.port)}
+            preset = _preset_of(models) or server.preset
+            found.append(upstream if preset is None else {**upstream, "provider": preset.name})
     return found
 
 
-def _from_environment(environment: Mapping[str, str]) -> list[dict[str, object]]:
-    key, base_url = environment.get("OPENAI_API_KEY", "").strip(), environment.get("OPENAI_BASE_URL", "").strip()
-    if not (key or base_url):
-        return []
-    base_url = (base_url or _OPENAI).rstrip("/")
-    upstream: dict[str, object] = {"name": "openai", "base_url": base_url}
-    if key:
-        upstream["api_key"] = key
-    if base_url == _OPENAI:  # another address is another server, which may know none of this
-        upstream["quirks"] = dict(OPENAI_QUIRKS)
-    return [upstream]
+def _from_environment(environment: Mapping[str, str]) -> Iterator[dict[str, object]]:
+    """One upstream for each key: its address and the key itself are filled in like those of a configured one."""
+    base_url = environment.get("OPENAI_BASE_URL", "").strip().rstrip("/")
+    is_elsewhere = base_url not in ("", _OPENAI.defaults.base_url)
+    if is_elsewhere:  # another address is another server, which may know none of OpenAI's own
+        key = environment.get(_OPENAI.defaults.key_variable, "").strip()
+        yield {"name": "openai", "base_url": base_url, **({"api_key": key} if key else {})}
+    for name in usual_providers(environment):
+        if not (is_elsewhere and name == _OPENAI.name):
+            yield {"name": name, "provider": name}
 
 
 def _local_url(port: int) -> str:
     return f"http://127.0.0.1:{port}/v1"
 
 
-def _quirks_of(models: Sequence[_Model]) -> dict[str, object]:
-    is_llamacpp = any(model.owned_by == "llamacpp" for model in models)
-    return {"quirks": dict(LLAMACPP_QUIRKS)} if is_llamacpp else {}
+def _preset_of(models: Sequence[_Model]) -> Preset | None:
+    """The kind of server that says so in its models."""
+    owners = (model.owned_by for model in models if isinstance(model.owned_by, str))
+    return next((_BY_OWNER[owner] for owner in owners if owner in _BY_OWNER), None)
 
 
 async def _list_models(session: aiohttp.ClientSession, port: int) -> list[_Model] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from antiphon.app import check_quirks, dialects
+from antiphon.app import check_quirks, complete, provider_names
 from antiphon.cli.arguments import Command
 from antiphon.cli.discovery import discover
 from antiphon.cli.errors import ConfigurationError
@@ -15,8 +15,8 @@ __all__ = ["load_settings", "load_settings_with_upstreams"]
 _NOTHING_FOUND = """\
 there is no model server to put a gateway in front of. One of these helps:
   antiphon serve --upstream http://127.0.0.1:9000/v1      any OpenAI-compatible server
-  export OPENAI_API_KEY=...                               OpenAI itself
-  start Ollama, LM Studio, llama.cpp or vLLM              found on their usual ports
+  export OPENAI_API_KEY=...                               OpenAI itself; other vendors likewise
+  start Ollama, LM Studio, llama.cpp, vLLM or SGLang      found on their usual ports
   antiphon demo                                           a small model on this machine, nothing else needed"""
 
 
@@ -48,4 +48,11 @@ async def load_settings_with_upstreams(command: Command) -> Settings:
 
 
 def _load(command: Command, overrides: Mapping[str, object]) -> Settings:
-    return Settings.load(command.config, command.environment, overrides, dialects=dialects(), check_quirks=check_quirks)
+    return Settings.load(
+        command.config,
+        command.environment,
+        overrides,
+        dialects=provider_names(),
+        check_quirks=check_quirks,
+        complete=complete,
+    )

@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from antiphon.engine.attempts import Answer, Question, Retries, ask
+from antiphon.engine.answers import Answer, Question
+from antiphon.engine.attempts import Asking
 from antiphon.engine.counting import estimate_item, estimate_request
-from antiphon.engine.routing import Target
+from antiphon.engine.target import Target
 from antiphon.engine.units import units
-from antiphon.hub.errors import ContextLengthExceeded, UpstreamError, UpstreamRefused
+from antiphon.hub.errors import ContextLengthExceeded
 from antiphon.hub.items import Item
 from antiphon.hub.turn import TurnRequest
 
@@ -130,43 +131,31 @@ class Window:
         )
 
 
-async def ask_within(
-    targets: Sequence[Target], context: Context, write: Write, *, request: TurnRequest, retries: Retries
-) -> Answered:
+async def ask_within(asking: Asking, context: Context, write: Write, *, request: TurnRequest) -> Answered:
     """
     The first answer that is one, to as much of *context* as the target that gives it has room for.
 
-    With ``truncation: "disabled"`` that is all of it: the same as :func:`~antiphon.engine.attempts.ask`.
+    With ``truncation: "disabled"`` that is all of it.
 
     Args:
-        targets: In the order in which they are tried; at least one.
-        write: Writes the call of a context for a target. Its errors are the client's and are not tried elsewhere.
+        write: Writes the call of a context for a target; for its errors see :meth:`Asking.first`.
 
     Raises:
         ContextLengthExceeded: The context is too long, and may not or cannot be shortened further.
         UpstreamError: The last fault, if no target answered.
+        UnsupportedParameter: No target can be told what the request asks for.
     """
-    asking = _Asking(context, write, request, retries)
-    fault: UpstreamError | None = None
-    for target in targets:
-        try:
-            return await asking.ask(target)
-        except UpstreamRefused:
-            raise  # it would be refused elsewhere too: the request is at fault
-        except UpstreamError as error:
-            fault = error
-    assert fault is not None, "ask_within() needs a target"
-    raise fault
+    return await asking.first(_Fitting(asking, context, write, request).ask)
 
 
-class _Asking:
-    """Asks one target after another with what fits each of them."""
+class _Fitting:
+    """Asks a target with what fits it."""
 
-    def __init__(self, context: Context, write: Write, request: TurnRequest, retries: Retries) -> None:
+    def __init__(self, asking: Asking, context: Context, write: Write, request: TurnRequest) -> None:
+        self._asking = asking
         self._context = context
         self._write = write
         self._request = request
-        self._retries = retries
         self._window: Window | None = None
         if request.truncation == "auto":
             self._window = Window(context, fixed_tokens=estimate_request(request.instructions, request.tools))
@@ -190,7 +179,7 @@ class _Asking:
 
     async def _ask(self, target: Target, context: Context) -> Answered:
         question = await self._write(target, context)
-        return Answered(await ask([target], lambda _: question, self._retries), context)
+        return Answered(await self._asking.send(question), context)
 
 
 def _room(target: Target, request: TurnRequest) -> int | None:

@@ -12,22 +12,30 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.crypto import Sealer
+from antiphon.engine.affinity import ranked, seed_of_turn, stands_in_log
+from antiphon.engine.attempts import Attempts
 from antiphon.engine.checkpoints import CheckpointSeal, expand
 from antiphon.engine.compaction import Compactor, compact_body, nothing_to_compact
 from antiphon.engine.context import Context
 from antiphon.engine.counting import Count, count_input
 from antiphon.engine.remote import of_turn
-from antiphon.engine.routing import Router, Target
+from antiphon.engine.routing import Router
 from antiphon.engine.summary import Summariser
+from antiphon.engine.target import Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.hub.ids import IdFactory, TenantId
 from antiphon.hub.items import JsonObject, has_type
 from antiphon.hub.principal import Principal
 from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
+from antiphon.sessions.secret import keyed_hash
 from antiphon.sessions.sessions import Sessions
 
 __all__ = ["Contexts"]
+
+_CACHE_KEY = b"prompt cache key"
+# 128 bits; OpenAI takes keys of 64 characters.
+_CACHE_KEY_CHARS = 32
 
 
 class Contexts:
@@ -44,12 +52,14 @@ class Contexts:
         ids: IdFactory,
         clock: Callable[[], float],
         policy: TurnPolicy,
+        attempts: Attempts,
     ) -> None:
         self._router = router
         self._sessions = sessions
         self._ids = ids
         self._clock = clock
         self._policy = policy
+        self._attempts = attempts
         self._own_secret = os.urandom(32)
 
     async def context(self, resolved: ResolvedTurn) -> Context:
@@ -91,7 +101,7 @@ class Contexts:
             targets,
             ids=self._ids,
             family=resolved.family,
-            retries=self._policy.retries,
+            attempts=self._attempts,
             max_bytes=self._policy.max_response_bytes,
             remote=of_turn(self._policy.remote, resolved.tenant),
         )
@@ -103,6 +113,18 @@ class Contexts:
         secret = await self._sessions.for_tenant(tenant).secret() if self._sessions else self._own_secret
         return CheckpointSeal(Sealer(secret), tenant)
 
+    async def cache_key(self, request: TurnRequest, resolved: ResolvedTurn) -> str | None:
+        """
+        What an upstream may find by what it has cached of a turn's log: a keyed hash, which tells nothing of it.
+
+        None if the client gave a key of its own, or the turn stands in no log: a key that never comes again would keep
+        an upstream from finding what other requests have in common.
+        """
+        if request.prompt_cache_key is not None or not stands_in_log(request, resolved):
+            return None
+        secret = await self._sessions.for_tenant(resolved.tenant).secret() if self._sessions else self._own_secret
+        return keyed_hash(secret, _CACHE_KEY, resolved.family.encode()).hex()[:_CACHE_KEY_CHARS]
+
     async def compact(self, request: TurnRequest, principal: Principal) -> JsonObject:
         """
         ``POST /v1/responses/compact``: a context's user messages and a summary of all of it. Nothing is stored.
@@ -112,6 +134,7 @@ class Contexts:
         """
         targets = await self._router.targets(request.model, principal)
         resolved = await self._resolve(request, principal)
+        targets = ranked(targets, seed_of_turn(request, resolved))
         compactor = await self._compactor(targets, resolved)
         compacted = await compactor.compact_retaining_users(await self.context(resolved), request)
         return compact_body(compacted, id=self._ids.response(resolved.family), created_at=int(self._clock()))
@@ -124,12 +147,13 @@ class Contexts:
             AntiphonError: As for a turn.
         """
         targets = await self._router.targets(request.model, principal)
-        context = await self.context(await self._resolve(request, principal))
+        resolved = await self._resolve(request, principal)
+        context = await self.context(resolved)
         return await count_input(
-            targets,
+            ranked(targets, seed_of_turn(request, resolved)),
             request,
             context.items,
-            retries=self._policy.retries,
+            attempts=self._attempts,
             input_start=context.input_start,
             remote=of_turn(self._policy.remote, principal.tenant),
         )

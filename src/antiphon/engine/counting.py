@@ -15,9 +15,11 @@ from typing import Any
 import msgspec
 import orjson
 
-from antiphon.engine.attempts import Question, Retries, ask
+from antiphon.engine.answers import Question
+from antiphon.engine.attempts import Attempts
 from antiphon.engine.remote import RemoteOfTurn
-from antiphon.engine.routing import Target
+from antiphon.engine.replies import in_time
+from antiphon.engine.target import Target
 from antiphon.hub.errors import ContextLengthExceeded
 from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.turn import ModelCall, TurnRequest
@@ -100,7 +102,7 @@ async def count_input(
     request: TurnRequest,
     items: tuple[Item, ...],
     *,
-    retries: Retries,
+    attempts: Attempts,
     input_start: int = 0,
     remote: RemoteOfTurn | None = None,
 ) -> Count:
@@ -123,7 +125,7 @@ async def count_input(
         return _estimate(request, items)
     call = ModelCall(
         model=target.model,
-        account=target.upstream.name,
+        account=target.upstream.account,
         items=items,
         input_start=input_start,
         request=request,
@@ -136,15 +138,15 @@ async def count_input(
         call = msgspec.structs.replace(call, items=await remote.as_data(items, input_start=input_start))
         counting = provider.count(call) or counting
     try:
-        answer = await ask([target], lambda target: Question(target=target, call=call, request=counting), retries)
+        answer = await attempts.ask_one(Question(target=target, call=call, request=counting))
     except ContextLengthExceeded as error:
         if error.needed_tokens is None:
             return _estimate(request, items)
         return Count(tokens=error.needed_tokens, exact=False)  # vLLM says "at least"
     try:
-        body = await answer.reply.read_all(_COUNT_LIMIT_BYTES)
+        body = await in_time(answer, answer.reply.read_all(_COUNT_LIMIT_BYTES))
     finally:
-        await answer.reply.close()
+        await answer.close()
     return Count(tokens=provider.decode_count(body), exact=True)
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 
+from antiphon.engine.attempts import Attempts
 from antiphon.engine.audit import AuditMode, AuditTrail
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.counting import Count
@@ -83,7 +84,11 @@ class Gateway:
         self._deliverer = Deliverer(webhooks or WebhookPolicy(), sessions=sessions, ids=ids, clock=clock, log=self.log)
         self.trail = AuditTrail(sessions, clock=clock, log=self.log, mode=audit)
         self._quota = Quota(sessions.tenants if sessions is not None else None)
-        self._contexts = Contexts(router=router, sessions=sessions, ids=ids, clock=clock, policy=self._policy)
+        turning = self._policy
+        self._attempts = Attempts(turning.retries, health=turning.health, budget=turning.budget, log=self.log)
+        self._contexts = Contexts(
+            router=router, sessions=sessions, ids=ids, clock=clock, policy=turning, attempts=self._attempts
+        )
         self.turns = Turns(
             router=router,
             format=format,
@@ -94,6 +99,7 @@ class Gateway:
             policy=self._policy,
             background=background or BackgroundPolicy(),
             contexts=self._contexts,
+            attempts=self._attempts,
             deliverer=self._deliverer,
             trail=self.trail,
             quota=self._quota,

@@ -10,7 +10,7 @@ from antiphon.engine.audit_entry import Action, Deed
 from antiphon.engine.compaction import Compactor
 from antiphon.engine.context import Context
 from antiphon.engine.limits import Admission
-from antiphon.engine.routing import Target
+from antiphon.engine.target import Target
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import Event, OtherEvent
 from antiphon.hub.items import Item, JsonObject
@@ -70,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         principal: Who asked for it.
         context: What the model is given.
         compactor: For a turn that compacts its context, or may have to.
+        targets: The first to be tried first, as the turn's log has it.
         sessions: None for a turn that the store does not keep.
         claim: For a pending turn.
         admission: Of a turn that was asked for here, and not taken over.

@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from antiphon.engine.affinity import ranked, seed_of_turn
 from antiphon.engine.compaction import take_trigger
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.leases import LeaseKeeper
 from antiphon.engine.limits import Admission, reserve_for
 from antiphon.engine.plan import Plan, TurnOptions
 from antiphon.engine.quota import Quota
-from antiphon.engine.routing import Target
 from antiphon.engine.run import Run
+from antiphon.engine.target import Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.hub.errors import NotContinuable, PreviousResponseNotFound, UnsupportedParameter
 from antiphon.hub.format import Format
@@ -167,6 +168,7 @@ class Planner:
     ) -> Plan:
         response_id = self._ids.response(resolved.family)
         context = await self._contexts.context(resolved)
+        targets = ranked(targets, seed_of_turn(request, resolved))
         return Plan(
             principal=principal,
             request=request,

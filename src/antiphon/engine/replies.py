@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from antiphon.engine.attempts import Answer
-from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken, UpstreamError
+from antiphon.engine.answers import Answer
+from antiphon.engine.deadlines import awaited
+from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken, UpstreamError, UpstreamTimeout
 from antiphon.hub.events import ReplyEnd, ResponseCompleted, ResponseCreated
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import Item
@@ -17,8 +19,12 @@ from antiphon.streams.order import OrderCheck
 
 # A content type is short; what is longer is something else and not shown whole.
 _SHOWN_CHARS = 80
+# Server-sent events, and the event streams of AWS.
+_STREAMS = frozenset({"text/event-stream", "application/vnd.amazon.eventstream"})
 
-__all__ = ["WholeReply", "is_stream", "read_events", "read_whole"]
+__all__ = ["WholeReply", "in_time", "is_stream", "read_events", "read_whole"]
+
+T = TypeVar("T")
 
 
 class WholeReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,19 +57,32 @@ async def read_events(answer: Answer, decoder: ReplyDecoder, *, max_bytes: int) 
     try:
         if not is_stream(answer):
             yield decoder.whole(await reply.read_all(max_bytes))
-            return
-        received_bytes = 0
-        while not decoder.ended:
-            block = await reply.read_block()
-            if not block:
-                break
-            received_bytes += len(block)
-            if received_bytes > max_bytes:
-                raise ResponseTooLarge(f"The answer is longer than max_response_bytes ({max_bytes} bytes).")
-            yield decoder.feed(block)
-        yield decoder.finish()
+        else:
+            received_bytes = 0
+            while not decoder.ended and (block := await reply.read_block()):
+                received_bytes += len(block)
+                if received_bytes > max_bytes:
+                    raise ResponseTooLarge(f"The answer is longer than max_response_bytes ({max_bytes} bytes).")
+                yield decoder.feed(block)
+            yield decoder.finish()
     except UpstreamError as error:
         answer.target.upstream.conceal(error)
+        answer.broke_off(error)
+        raise
+    answer.ended()
+
+
+async def in_time(answer: Answer, reading: Awaitable[T]) -> T:
+    """
+    Await *reading*, which reads an answer, for as long as that may take.
+
+    Raises:
+        UpstreamTimeout: It has taken longer.
+    """
+    try:
+        return await awaited(reading, by_s=answer.ends_at_s, late=answer.too_long)
+    except UpstreamTimeout as error:
+        answer.broke_off(error)
         raise
 
 
@@ -78,19 +97,23 @@ async def read_whole(answer: Answer, *, ids: IdFactory, family: Family, max_byte
         ResponseTooLarge: It is longer than *max_bytes*.
         StreamOrderViolation: The provider is at fault.
     """
+    try:
+        decoder = answer.target.upstream.provider.decoder(answer.call, ids, family)
+        return await in_time(answer, _read_whole(answer, decoder, max_bytes))
+    finally:
+        await answer.close()
+
+
+async def _read_whole(answer: Answer, decoder: ReplyDecoder, max_bytes: int) -> WholeReply:
     order, accumulator = OrderCheck(), Accumulator()
     order.feed([ResponseCreated({})])
     end: ReplyEnd | None = None
-    try:
-        decoder = answer.target.upstream.provider.decoder(answer.call, ids, family)
-        async for events in read_events(answer, decoder, max_bytes=max_bytes):
-            if events and isinstance(events[-1], ReplyEnd):
-                end = events[-1]
-                events = events[:-1]  # noqa: PLW2901 - its end is not part of what it says
-            order.feed(events)
-            accumulator.feed(events)  # type: ignore[arg-type]  # a ReplyEnd elsewhere was refused by the order check
-    finally:
-        await answer.reply.close()
+    async for events in read_events(answer, decoder, max_bytes=max_bytes):
+        if events and isinstance(events[-1], ReplyEnd):
+            end = events[-1]
+            events = events[:-1]  # noqa: PLW2901 - its end is not part of what it says
+        order.feed(events)
+        accumulator.feed(events)  # type: ignore[arg-type]  # a ReplyEnd elsewhere was refused by the order check
     if end is None:
         raise UpstreamBroken(f"The answer of upstream '{answer.target.upstream.name}' ended without its end.")
     order.feed([ResponseCompleted({})])
@@ -105,7 +128,7 @@ def is_stream(answer: Answer) -> bool:
         UpstreamBroken: It is neither.
     """
     kind = answer.reply.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind == "text/event-stream":
+    if kind in _STREAMS:
         return True
     if kind in ("application/json", "text/json") or kind.endswith("+json"):
         return False

@@ -2,7 +2,8 @@
 Routing: from the model name that a client asked for to the targets that are tried, in order.
 
 A configured alias wins over a model of the same name. Of two upstreams with the same model the one that is listed first
-serves it.
+serves it. Which of an alias' targets is whose first is :mod:`antiphon.engine.affinity`; which of them are asked at all,
+and how often, is :mod:`antiphon.engine.attempts`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
+from antiphon.engine.target import Target, in_order
 from antiphon.engine.upstreams import Upstream
 from antiphon.hub.errors import ModelNotFound, UpstreamError
 from antiphon.hub.items import JsonObject
@@ -24,28 +24,24 @@ _ASK_AGAIN_S = 2.0
 _LIST_MAX_AGE_S = 30.0
 
 
-class Target(msgspec.Struct, frozen=True):
-    """One upstream with one of its models."""
-
-    upstream: Upstream
-    model: str
-
-
 class Router:
     """
     Chooses targets.
 
     Args:
-        aliases: Name to targets, in the order in which they are tried.
+        aliases: Name to targets; see :class:`Target` for the order in which they are tried.
+
+    Raises:
+        ValueError: Some targets of an alias say their order and some do not.
     """
 
     def __init__(self, upstreams: Sequence[Upstream], aliases: Mapping[str, Sequence[Target]]) -> None:
         self.upstreams = tuple(upstreams)
-        self._aliases = {name: tuple(targets) for name, targets in aliases.items()}
+        self._aliases = {name: in_order(targets) for name, targets in aliases.items()}
 
     async def targets(self, model: str, principal: Principal | None = None) -> tuple[Target, ...]:
         """
-        The targets for a model name, at least one.
+        The targets for a model name, at least one, by their order.
 
         Args:
             principal: Who asks for it; None for a turn that was let in before.
@@ -89,6 +85,10 @@ class Router:
         """Close the ways to all upstreams."""
         for upstream in self.upstreams:
             await upstream.transport.close()
+        for targets in self._aliases.values():
+            for target in targets:
+                if target.transport is not None:
+                    await target.transport.close()
 
     def _known(self, model: str) -> tuple[Target, ...]:
         for upstream in self.upstreams:

@@ -35,6 +35,8 @@ class RunFacts(msgspec.Struct, kw_only=True):
         left_out: Cut-off tool calls that were not replayed.
         truncated: Items that were left out because the request allowed it and the model's context was full.
         upstream: The name of the upstream that was asked.
+        attempts: How many requests were sent to upstreams.
+        left: The upstreams that gave no answer, or were passed over, and why.
         alias: The model name that the client asked for.
         not_applied: Accepted fields without effect at this upstream.
         overhead_s: Time spent here until the upstream answered, without the waiting for it.
@@ -45,6 +47,8 @@ class RunFacts(msgspec.Struct, kw_only=True):
     left_out: int = 0
     truncated: int = 0
     upstream: str = ""
+    attempts: int = 0
+    left: tuple[tuple[str, str], ...] = ()
     alias: str = ""
     not_applied: tuple[str, ...] = ()
     overhead_s: float = 0.0

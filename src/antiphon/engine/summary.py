@@ -12,12 +12,13 @@ from itertools import accumulate
 
 import msgspec
 
-from antiphon.engine.attempts import Question, Retries, ask
+from antiphon.engine.answers import Answer, Question
+from antiphon.engine.attempts import Attempts
 from antiphon.engine.checkpoints import summary_message
 from antiphon.engine.counting import estimate_item
 from antiphon.engine.remote import RemoteOfTurn
 from antiphon.engine.replies import WholeReply, read_whole
-from antiphon.engine.routing import Target
+from antiphon.engine.target import Target
 from antiphon.engine.units import unanswered, units
 from antiphon.hub.errors import ContextLengthExceeded, UpstreamBroken, UpstreamRefused
 from antiphon.hub.ids import Family, IdFactory, ItemId
@@ -65,7 +66,7 @@ def summary_call(
     answered = [item for place, item in enumerate(items) if place not in waiting]
     return ModelCall(
         model=target.model,
-        account=target.upstream.name,
+        account=target.upstream.account,
         items=(*answered, _instruction()),
         input_start=len(answered) + 1,
         request=TurnRequest(
@@ -100,14 +101,14 @@ class Summariser:
         *,
         ids: IdFactory,
         family: Family,
-        retries: Retries,
+        attempts: Attempts,
         max_bytes: int,
         remote: RemoteOfTurn | None = None,
     ) -> None:
         self._targets = targets
         self._ids = ids
         self._family = family
-        self._retries = retries
+        self._attempts = attempts
         self._max_bytes = max_bytes
         self._remote = remote
 
@@ -153,11 +154,13 @@ class Summariser:
             return await self._ask_at(items, request, None)  # reasoning models of OpenAI take none
 
     async def _ask_at(self, items: Sequence[Item], request: TurnRequest, temperature: float | None) -> WholeReply:
-        def write(target: Target) -> Question:
-            call = summary_call(target, items, request, temperature=temperature)
-            return Question(target=target, call=call, request=target.upstream.provider.encode(call))
+        asking = self._attempts.asking(self._targets)
 
-        answer = await ask(self._targets, write, self._retries)
+        async def put(target: Target) -> Answer:
+            call = summary_call(target, items, request, temperature=temperature)
+            return await asking.send(Question(target=target, call=call, request=target.upstream.provider.encode(call)))
+
+        answer = await asking.first(put)
         return await read_whole(answer, ids=self._ids, family=self._family, max_bytes=self._max_bytes)
 
 

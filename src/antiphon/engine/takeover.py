@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from antiphon.engine.affinity import ranked, seed_of_turn
 from antiphon.engine.context import Context
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.leases import LeaseKeeper
@@ -129,6 +130,7 @@ class TakeOver:
             async with self._leases.giving_back_at_fault(sessions, lease):
                 resolved = await sessions.resume(turn, lease=lease)
                 context = await self._contexts.context(resolved)
+                targets = ranked(targets, seed_of_turn(turn.request, resolved))
                 compactor = await self._contexts.compactor(turn.request, context, resolved, targets)
         except StoreUnavailable:
             raise

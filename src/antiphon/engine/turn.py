@@ -23,16 +23,20 @@ from typing import TypeVar
 
 import msgspec
 
-from antiphon.engine.attempts import Answer, Question, Retries
+from antiphon.engine.answers import Answer, Question
+from antiphon.engine.attempts import Attempts, Retries
 from antiphon.engine.audit_entry import outcome_of
+from antiphon.engine.budgets import BudgetPolicy
 from antiphon.engine.compaction import Compactor, closing_events, opening_events, wants_compaction
-from antiphon.engine.context import Context, ask_within
+from antiphon.engine.context import Answered, Context, ask_within
 from antiphon.engine.counting import estimate_tokens
+from antiphon.engine.health import HealthPolicy
+from antiphon.engine.metering import Spent, estimated, reported
 from antiphon.engine.publishing import Publisher
 from antiphon.engine.remote import RemoteContents, of_turn
-from antiphon.engine.replies import is_stream, read_events
-from antiphon.engine.routing import Target
+from antiphon.engine.replies import in_time, is_stream, read_events
 from antiphon.engine.run import Run
+from antiphon.engine.target import Target
 from antiphon.hub.errors import (
     AntiphonError,
     GatewayError,
@@ -91,6 +95,7 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
         cancel_on_disconnect: Whether a foreground turn stops when its last reader leaves.
         lease_ttl_s: See :class:`antiphon.engine.leases.LeaseKeeper` and :class:`antiphon.engine.claims.ClaimKeeper`.
         publish_every_s: See :class:`antiphon.engine.publishing.Publisher`.
+        retries, health, budget: See :class:`antiphon.engine.attempts.Attempts`.
         remote: What is done with URLs of images and files; None leaves them to the upstream.
     """
 
@@ -100,6 +105,8 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
     lease_ttl_s: float = 20.0
     publish_every_s: float = 0.05
     retries: Retries = Retries()
+    health: HealthPolicy = HealthPolicy()
+    budget: BudgetPolicy = BudgetPolicy()
     remote: RemoteContents | None = None
 
 
@@ -111,6 +118,7 @@ class Turn:
         context: What the model is given.
         compactor: For a turn that compacts its context, or may have to.
         opening: The response as it begins.
+        cache_key: Makes :attr:`ModelCall.cache_key`, for an upstream that knows such keys.
         sessions: None for a turn that is not stored.
         received_at: When the request had arrived, on the monotonic clock.
         claim: For a pending turn.
@@ -129,6 +137,8 @@ class Turn:
         opening: JsonObject,
         run: Run,
         targets: Sequence[Target],
+        attempts: Attempts,
+        cache_key: Callable[[], Awaitable[str | None]],
         sessions: TenantSessions | None,
         ids: IdFactory,
         clock: Callable[[], float],
@@ -145,6 +155,8 @@ class Turn:
         self._resolved = resolved
         self._run = run
         self._targets = targets
+        self._attempts = attempts
+        self._cache_key = cache_key
         self._sessions = sessions
         self._ids = ids
         self._clock = clock
@@ -164,6 +176,8 @@ class Turn:
         self._accumulator = Accumulator()
         self._streamed = request.stream or run.background
         self._end: ReplyEnd | None = None
+        self._answered: tuple[Answered, ReplyDecoder] | None = None
+        self._spent: Spent | None = None
         self._opening = opening
         self._status = "queued" if run.background else "in_progress"
         facts = run.facts
@@ -221,6 +235,8 @@ class Turn:
             status=response["status"] if response else "refused",
             model=self._request.model,
             upstream=self._upstream,
+            attempts=self._run.facts.attempts or None,
+            left=",".join(f"{name}:{why}" for name, why in self._run.facts.left) or None,
             replayed=len(self._resolved.history),
             input_tokens=usage.get("input_tokens"),
             output_tokens=usage.get("output_tokens"),
@@ -265,9 +281,7 @@ class Turn:
 
     async def _converse(self) -> None:
         started_at = time.monotonic()
-        answered = await ask_within(
-            self._targets, self._context, self._write, request=self._request, retries=self._policy.retries
-        )
+        answered = await self._ask()
         answer = answered.answer
         waited_s = time.monotonic() - started_at
         self._target = answer.target
@@ -278,11 +292,20 @@ class Turn:
         self._opening["model"] = self._opening["model"] if self._run.opened.done() else answer.target.model
         try:
             decoder = answer.target.upstream.provider.decoder(answer.call, self._ids, self._resolved.family)
+            self._answered = (answered, decoder)
             facts.overhead_s = time.monotonic() - self._received_at - waited_s
             self._open()
-            await self._take_in(answer, decoder)
+            await in_time(answer, self._take_in(answer, decoder))
         finally:
-            await answer.reply.close()
+            await answer.close()
+
+    async def _ask(self) -> Answered:
+        asking = self._attempts.asking(self._targets)
+        try:
+            return await ask_within(asking, self._context, self._write, request=self._request)
+        finally:
+            self._run.facts.attempts = asking.sent
+            self._run.facts.left = tuple(asking.left)
 
     async def _write(self, target: Target, context: Context) -> Question:
         items = context.items
@@ -290,11 +313,12 @@ class Turn:
             items = await self._remote.as_data(items, input_start=context.input_start)
         call = ModelCall(
             model=target.model,
-            account=target.upstream.name,
+            account=target.upstream.account,
             items=items,
             input_start=context.input_start,
             request=self._request,
             stream=self._request.stream or self._run.background,
+            cache_key=await self._cache_key() if target.upstream.takes_cache_key else None,
         )
         encode = target.upstream.provider.encode
         if len(context.items) < _ENCODE_IN_THREAD_ITEMS:
@@ -433,6 +457,7 @@ class Turn:
         await self._close_publisher()
         if status not in ("completed", "incomplete"):
             self._accumulator.close_open("incomplete")
+        self._spent = self._metered(status)
         response = self._terminal(status, error)
         try:
             response = await self._commit(response, self._resolved)
@@ -469,7 +494,7 @@ class Turn:
             output=tuple(self._accumulator.items()),
             alias=self._request.model,
             provider=self._upstream,
-            usage=self._end.usage if self._end else None,
+            usage=self._spent.usage if self._spent else None,
             trace=await self._traced(response),
             claim=self._claim,
             webhooks=self._webhooks_of(response) if self._webhooks_of else (),
@@ -513,18 +538,36 @@ class Turn:
 
     def _terminal(self, status: str, error: AntiphonError | None) -> JsonObject:
         end = self._end
-        usage: Usage | None = end.usage if end else None
-        return render(
+        response = render(
             self._opening,
             status=status,
             output=self._accumulator.output(),
-            usage=usage,
+            usage=self._spent.usage if self._spent else None,
             error=None if error is None else self._error_body(error),
             incomplete_reason=end.incomplete_reason if end and status == "incomplete" else None,
             completed_at=int(self._clock()) if status == "completed" else None,
             model=end.model if end else None,
             service_tier=end.service_tier if end else None,
         )
+        if self._spent is not None and self._spent.is_estimate:
+            response["usage"] = self._spent.body()
+        return response
+
+    def _metered(self, status: str) -> Spent | None:
+        """
+        What the turn has used. Of a reply that did not end it is what the upstream had counted; where somebody has
+        ended it, who will want to know, the rest is estimated.
+        """
+        if self._end is not None:
+            return None if self._end.usage is None else Spent(self._end.usage)
+        if self._answered is None:
+            return None
+        answered, decoder = self._answered
+        counted = reported(decoder)
+        if status != "cancelled":
+            return counted
+        said = self._accumulator.items()
+        return estimated(counted, request=self._request, given=answered.context.items, said=said)
 
     def _crashed(self, error: Exception) -> GatewayError:
         self._log.crash("turn_crashed", error, response=self._run.response_id, request=self._request_id)

@@ -15,6 +15,7 @@ from functools import partial
 
 import msgspec
 
+from antiphon.engine.attempts import Attempts
 from antiphon.engine.audit import AuditTrail
 from antiphon.engine.audit_entry import Deed, outcome_of
 from antiphon.engine.claims import ClaimKeeper
@@ -72,6 +73,7 @@ class Turns:
         policy: TurnPolicy,
         background: BackgroundPolicy,
         contexts: Contexts,
+        attempts: Attempts,
         deliverer: Deliverer,
         trail: AuditTrail,
         quota: Quota,
@@ -83,6 +85,7 @@ class Turns:
         self._log = log
         self._policy = policy
         self._contexts = contexts
+        self._attempts = attempts
         self._deliverer = deliverer
         self._trail = trail
         self._holder = ids.request()
@@ -331,6 +334,8 @@ class Turns:
             opening=plan.opening,
             run=run,
             targets=plan.targets,
+            attempts=self._attempts,
+            cache_key=partial(self._contexts.cache_key, plan.request, plan.resolved),
             sessions=plan.sessions,
             ids=self._ids,
             clock=self._clock,

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from antiphon.engine.deadlines import Deadlines
+from antiphon.engine.gates import Capacity
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.items import JsonObject
-from antiphon.hub.upstream import Provider, Transport
+from antiphon.hub.upstream import CacheKeyed, Provider, Transport
 from antiphon.settings import Secret
 
 __all__ = ["Upstream"]
@@ -33,6 +35,13 @@ class Upstream:
         base_url: For people; requests go through *transport*.
         context_window: How many tokens its models take, input and output; None for what it lists for each of them.
         credential: What *transport* shows to it, so that no error of its own shows it to anybody else.
+        account: What its models wrote in private goes back to every upstream of the same account; None for itself
+            alone. For replicas of one server, and for several ways to one vendor's account.
+        capacity: How much it is asked at a time, all of its models together.
+        deadlines: How long an attempt at it may take.
+
+    Attributes:
+        takes_cache_key: Whether it knows where to look for a beginning that it has seen by a key.
     """
 
     def __init__(
@@ -45,12 +54,19 @@ class Upstream:
         models: Sequence[str] | None = None,
         context_window: int | None = None,
         credential: Secret | None = None,
+        account: str | None = None,
+        capacity: Capacity | None = None,
+        deadlines: Deadlines = Deadlines(),  # noqa: B008 - it is frozen
         clock: Callable[[], float],
     ) -> None:
         self.name = name
         self.provider = provider
         self.transport = transport
         self.base_url = base_url
+        self.account = account or name
+        self.capacity = capacity
+        self.deadlines = deadlines
+        self.takes_cache_key = isinstance(provider, CacheKeyed) and provider.takes_cache_key
         self._configured = None if models is None else [_model(model) for model in models]
         self._context_window = context_window
         secret = "" if credential is None else credential.reveal()

@@ -42,6 +42,7 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   ├── UpstreamUnreachable          502  upstream_unreachable         (retry helps)
     │   ├── UpstreamTimeout              504  upstream_timeout             (retry helps)
     │   ├── UpstreamUnavailable          503  upstream_unavailable         (retry helps)
+    │   │   └── UpstreamBusy                  upstream_busy
     │   ├── UpstreamRateLimited          429  rate_limit_exceeded          (retry helps)
     │   ├── UpstreamAuthentication       502  upstream_authentication_failed
     │   ├── UpstreamRefused              400  (the upstream's own reason)
@@ -84,6 +85,7 @@ from antiphon.hub.upstream_errors import (
     ContextLengthExceeded,
     UpstreamAuthentication,
     UpstreamBroken,
+    UpstreamBusy,
     UpstreamError,
     UpstreamLacksModel,
     UpstreamRateLimited,
@@ -140,6 +142,7 @@ __all__ = [
     "UnsupportedParameter",
     "UpstreamAuthentication",
     "UpstreamBroken",
+    "UpstreamBusy",
     "UpstreamError",
     "UpstreamLacksModel",
     "UpstreamRateLimited",

@@ -13,13 +13,15 @@ import msgspec
 
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import Event, OtherEvent
-from antiphon.hub.items import JsonObject
+from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.library import ConversationDraft, LibraryFormat
 from antiphon.hub.turn import TurnRequest
 
 __all__ = [
+    "ClientDialect",
     "ConversationDraft",
     "CreateFrame",
+    "DialectTurn",
     "Format",
     "PageRequest",
     "RefusedFrame",
@@ -144,6 +146,56 @@ class Format(SocketFormat, Protocol):
 
     def encode_response(self, response: JsonObject) -> bytes:
         """The JSON body of a whole response."""
+        ...
+
+
+class DialectTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A turn that was asked for in a dialect other than the Responses API's own.
+
+    Attributes:
+        request: What it asks for, in the hub's words. ``store`` is False unless the client asked to keep it.
+        usage_in_stream: Whether a stream ends with what it used (``stream_options.include_usage`` of chat).
+        private: What the client brings back of a provider's own, by the place of its item in ``request.input``. An
+            empty account means that it cannot be told whose it is.
+    """
+
+    request: TurnRequest
+    usage_in_stream: bool = True
+    private: Mapping[int, Private] = msgspec.field(default_factory=dict)
+
+
+class ClientDialect(Protocol):
+    """
+    A dialect that clients speak besides the Responses API: one request, one answer, and the errors in its own form.
+
+    Attributes:
+        dialect: Its name; the same as a provider's that speaks it towards an upstream.
+    """
+
+    @property
+    def dialect(self) -> str: ...
+
+    def decode(self, body: JsonObject) -> DialectTurn:
+        """
+        Read a request, checked field by field.
+
+        Raises:
+            InvalidRequest: Names the first field that is wrong.
+            UnsupportedParameter: Names a field that is known and cannot be served.
+        """
+        ...
+
+    def encode_response(self, response: JsonObject, turn: DialectTurn) -> bytes:
+        """The JSON body of a whole answer; *response* is the hub's, completed or incomplete."""
+        ...
+
+    def stream_encoder(self, turn: DialectTurn) -> StreamEncoder:
+        """A new encoder for one stream; the terminal event gives the dialect's own end."""
+        ...
+
+    def encode_error(self, error: AntiphonError, *, request_id: str) -> bytes:
+        """The JSON body of an error, in the dialect's own envelope."""
         ...
 
 

@@ -38,6 +38,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         tools: As sent, with the API's defaults filled in (``description``, ``parameters``). ``strict`` is None where
             the client left it out: the response echoes the API's default, true, but an upstream that takes strictness
             at its word would refuse most schemas that were not written for it.
+        stop: Texts at which the model is to stop; not said itself. No field of the API's own: other dialects have it.
         not_applied: Accepted fields that have no effect with this upstream, by name; reported in a header.
     """
 
@@ -62,6 +63,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
@@ -90,6 +92,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
             so that ``index - input_start`` is an item's place in the client's input in every case.
         request: The client's settings.
         stream: Whether to ask for a stream. Independent of what the client gets.
+        cache_key: The same for all calls of one log, and tells nothing of it; for an upstream that finds by such a key
+            what it has cached. None if the client gave one of its own, or there is no log.
     """
 
     model: str
@@ -98,3 +102,4 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     input_start: int
     request: TurnRequest
     stream: bool
+    cache_key: str | None = None

@@ -8,7 +8,7 @@ carries. Both are chosen by the composition root and meet in the engine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -17,8 +17,23 @@ from antiphon.hub.events import Event, OtherEvent, ReplyEnd
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
+from antiphon.hub.usage import Usage
 
-__all__ = ["Counts", "Provider", "ReplyDecoder", "ReplyEvent", "Transport", "UpstreamReply", "UpstreamRequest"]
+__all__ = [
+    "CacheKeyed",
+    "Counts",
+    "KeyPlace",
+    "Known",
+    "Metered",
+    "Provider",
+    "ReplyDecoder",
+    "ReplyEvent",
+    "Signer",
+    "Transport",
+    "UpstreamDefaults",
+    "UpstreamReply",
+    "UpstreamRequest",
+]
 
 ReplyEvent = Event | OtherEvent | ReplyEnd
 
@@ -123,6 +138,57 @@ class Provider(Protocol):
         ...
 
 
+class KeyPlace(msgspec.Struct, frozen=True):
+    """Where an upstream takes an API key: a header (in lower case), and what stands before the key in it."""
+
+    header: str = "authorization"
+    prefix: str = "Bearer "
+
+
+class UpstreamDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How a dialect's upstream is usually reached; a configuration may say otherwise.
+
+    Attributes:
+        base_url: Up to and including the version; empty where every upstream has its own. ``{NAME}`` in it stands for
+            the environment variable of that name.
+        key_variable: The environment variable in which its key usually is.
+        signing: ``key`` sends the key as it is, in *key_place*; ``sigv4`` signs each request with AWS credentials.
+        headers: Sent with every request.
+    """
+
+    base_url: str = ""
+    key_variable: str = ""
+    key_place: KeyPlace = KeyPlace()
+    signing: Literal["key", "sigv4"] = "key"
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+@runtime_checkable
+class Known(Protocol):
+    """A provider that knows how its upstream is usually reached. Optional, beside :class:`Provider`."""
+
+    @property
+    def defaults(self) -> UpstreamDefaults: ...
+
+
+class Signer(Protocol):
+    """Shows an upstream who asks."""
+
+    async def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """
+        The headers to add to a request.
+
+        Args:
+            url: Absolute, encoded as it is sent.
+            headers: What is sent besides, names in lower case.
+
+        Raises:
+            UpstreamAuthentication: There are no credentials, or they cannot be had.
+        """
+        ...
+
+
 @runtime_checkable
 class Counts(Protocol):
     """A provider that can have its upstream count the tokens of a call. Optional, beside :class:`Provider`."""
@@ -142,6 +208,30 @@ class Counts(Protocol):
 
         Raises:
             UpstreamError: The body holds none.
+        """
+        ...
+
+
+@runtime_checkable
+class CacheKeyed(Protocol):
+    """A provider that can send a key by which its upstream finds what it has cached. Optional."""
+
+    @property
+    def takes_cache_key(self) -> bool:
+        """Whether this upstream knows such a key: whether :attr:`~antiphon.hub.turn.ModelCall.cache_key` is used."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A decoder that can say what its upstream has counted before the reply's end. Optional."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """
+        What was counted so far; None if nothing was.
+
+        ``output_tokens`` is 0 as long as the upstream has not counted what it said in this reply.
         """
         ...
 

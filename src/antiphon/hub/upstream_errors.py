@@ -8,6 +8,7 @@ __all__ = [
     "ContextLengthExceeded",
     "UpstreamAuthentication",
     "UpstreamBroken",
+    "UpstreamBusy",
     "UpstreamError",
     "UpstreamLacksModel",
     "UpstreamRateLimited",
@@ -46,6 +47,12 @@ class UpstreamUnavailable(UpstreamError):
     status = 503
     default_code = "upstream_unavailable"
     retryable = True
+
+
+class UpstreamBusy(UpstreamUnavailable):
+    """The gateway asks the upstream as much as it may already, and as many requests wait as may. It was not asked."""
+
+    default_code = "upstream_busy"
 
 
 class UpstreamRateLimited(UpstreamError):

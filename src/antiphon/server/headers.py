@@ -19,6 +19,7 @@ ABOUT_TURNS = ("x-antiphon-conversation-wait-ms", "x-antiphon-on-disconnect")
 OF_TURNS = (
     "x-antiphon-history",
     "x-antiphon-upstream",
+    "x-antiphon-attempts",
     "x-antiphon-model",
     "x-antiphon-overhead-ms",
     "x-antiphon-not-applied",
@@ -33,6 +34,8 @@ ANSWER_HEADERS: Mapping[str, str] = {
     "x-antiphon-history": "How many items of history the model was given, from where, and how many were left out; "
     "'truncated' counts those that did not fit, where the request allowed that.",
     "x-antiphon-upstream": "The configured name of the upstream that answered.",
+    "x-antiphon-attempts": "How many requests were sent to upstreams; of each that gave no answer or was passed "
+    "over, its name and why.",
     "x-antiphon-model": "The model's name as it was asked for.",
     "x-antiphon-overhead-ms": "The time that the gateway itself took before it asked the upstream.",
     "x-antiphon-not-applied": "Fields that were accepted and had no effect; only if there are any.",

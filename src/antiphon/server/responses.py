@@ -109,6 +109,7 @@ class ResponsesEndpoints:
         self, exchange: Exchange, run: Run, watch: Watch, *, obfuscate: bool, start: int = 0
     ) -> None:
         if await watch.outlast(run.opened):
+            exchange.extra += attempts_headers(run.facts)
             run.opened.result()
             exchange.answered = True
             headers = (*exchange.closing(), *facts_headers(run.facts))
@@ -130,6 +131,7 @@ class ResponsesEndpoints:
     async def _answer_json(self, exchange: Exchange, run: Run, watch: Watch) -> None:
         if not await watch.outlast(run.finished):
             return
+        exchange.extra += attempts_headers(run.facts)
         response = run.finished.result()
         headers = facts_headers(run.facts)
         error = run.fault
@@ -275,6 +277,14 @@ def facts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
     if facts.not_applied:
         headers.append((b"x-antiphon-not-applied", _header(", ".join(facts.not_applied))))
     return headers
+
+
+def attempts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
+    """Whom a turn has asked, also of one that came to nothing; nothing where nobody was asked, or not yet."""
+    if not facts.attempts and not facts.left:
+        return []
+    left = (f"{name}={why}" for name, why in facts.left)
+    return [(b"x-antiphon-attempts", _header("; ".join((f"count={facts.attempts}", *left))))]
 
 
 def _header(text: str) -> bytes:

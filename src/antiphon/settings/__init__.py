@@ -1,20 +1,23 @@
 """One settings tree, from flags over environment over a file; every fault with its place."""
 
 from antiphon.settings.access import Access, AccessRefused, access_of, check_administration, is_loopback
-from antiphon.settings.problems import Place, Problem, SettingsError
+from antiphon.settings.problems import Place, Problem, SettingAtFault, SettingsError
 from antiphon.settings.secret import Secret, webhook_key
 from antiphon.settings.tree import (
     AdminSettings,
     AuthSettings,
     BackgroundSettings,
+    CapacitySettings,
     JwtSettings,
     LimitSettings,
     ModelSettings,
     ResponsesSettings,
+    RoutingSettings,
     SealingSettings,
     ServerSettings,
     Settings,
     TargetSettings,
+    TargetTimeouts,
     TimeoutSettings,
     UpstreamSettings,
     WebhookSettings,
@@ -28,18 +31,22 @@ __all__ = [
     "AdminSettings",
     "AuthSettings",
     "BackgroundSettings",
+    "CapacitySettings",
     "JwtSettings",
     "LimitSettings",
     "ModelSettings",
     "Place",
     "Problem",
     "ResponsesSettings",
+    "RoutingSettings",
     "SealingSettings",
     "Secret",
     "ServerSettings",
+    "SettingAtFault",
     "Settings",
     "SettingsError",
     "TargetSettings",
+    "TargetTimeouts",
     "TimeoutSettings",
     "UpstreamSettings",
     "WebhookSettings",

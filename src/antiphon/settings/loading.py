@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from antiphon.settings.problems import Place, Problem, SettingsError, nearest
+from antiphon.settings.problems import Place, PlaceOf, Problem, SettingAtFault, SettingsError, nearest
 from antiphon.settings.rules import broken_rules
 from antiphon.settings.secret import Secret
 from antiphon.settings.sources import Branch, Leaf, Leaves, Node, merge, read_file, read_value
@@ -17,6 +18,10 @@ from antiphon.settings.tree import Settings, UpstreamSettings
 from antiphon.settings.variables import read_environment, read_overrides, section_in
 
 __all__ = ["load", "upstream_of_url"]
+
+Complete = Callable[[UpstreamSettings, Mapping[str, str]], UpstreamSettings]
+
+_PROVIDER_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -30,6 +35,7 @@ def load(
     *,
     dialects: Collection[str] | None,
     check_quirks: Callable[[str, Mapping[str, object]], None] | None,
+    complete: Complete | None = None,
 ) -> SettingsT:
     """See :meth:`antiphon.settings.Settings.load`."""
     problems: list[Problem] = []
@@ -41,14 +47,43 @@ def load(
     builder = _Builder(problems)
     settings = builder.struct(tree, kind, ())
     if settings is not None:
-        problems += broken_rules(settings, builder.place_of, dialects, check_quirks)
+        if complete is not None:
+            upstreams = _completed(settings.upstreams, env, complete, builder.place_of, problems.append)
+            settings = msgspec.structs.replace(settings, upstreams=upstreams)
+        problems += broken_rules(settings, builder.place_of, dialects, check_quirks, has_base_urls=complete is None)
     if problems or settings is None:
         raise SettingsError(problems)
     return settings
 
 
+def _completed(
+    upstreams: tuple[UpstreamSettings, ...],
+    env: Mapping[str, str],
+    complete: Complete,
+    place_of: PlaceOf,
+    report: Callable[[Problem], None],
+) -> tuple[UpstreamSettings, ...]:
+    """The upstreams with what is usual for their providers; as they are where something is missing, which is noted."""
+
+    def one(index: int, upstream: UpstreamSettings) -> UpstreamSettings:
+        try:
+            return complete(upstream, env)
+        except SettingAtFault as fault:
+            place = place_of("upstreams", index, fault.key)
+            report(Problem(place, f"upstreams[{index}].{fault.key}: {fault.text}"))
+        except ValueError:
+            pass  # quirks that the provider does not have: a rule of their own tells it
+        return upstream
+
+    return tuple(one(index, upstream) for index, upstream in enumerate(upstreams))
+
+
 def upstream_of_url(text: str) -> dict[str, object]:
-    """The long form of an upstream that is written as ``URL[#dialect]``; it is named after its host."""
+    """
+    The long form of an upstream that is written as ``URL[#provider]``, named after its host, or as a provider's name.
+    """
+    if _PROVIDER_NAME.fullmatch(text):
+        return {"name": text, "provider": text}
     url, _, dialect = text.partition("#")
     try:
         name = urlsplit(url).netloc.rpartition("@")[2]

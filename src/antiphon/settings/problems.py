@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Place", "PlaceOf", "Problem", "SettingsError", "nearest"]
+__all__ = ["Place", "PlaceOf", "Problem", "SettingAtFault", "SettingsError", "nearest"]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -41,6 +41,21 @@ class Problem(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"
+
+
+class SettingAtFault(ValueError):
+    """
+    What is wrong with one key of a section, as whoever completes the section sees it.
+
+    Attributes:
+        key: Within the section.
+        text: What is wrong with it, and what to do.
+    """
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(f"{key}: {text}")
+        self.key = key
+        self.text = text
 
 
 class SettingsError(Exception):

@@ -6,13 +6,14 @@ Who is let in, and what is sealed with what, is in :mod:`antiphon.settings.acces
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from antiphon.settings.access import broken_access_rules
 from antiphon.settings.problems import PlaceOf, Problem, nearest
 from antiphon.settings.secret import is_webhook_secret
-from antiphon.settings.tree import Settings, UpstreamSettings
+from antiphon.settings.tree import ModelSettings, Settings, UpstreamSettings
 
 __all__ = ["STORE_SCHEMES", "broken_rules"]
 
@@ -20,11 +21,18 @@ STORE_SCHEMES = ("memory:", "sqlite:///")
 """How the URL of a store begins."""
 
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
 CheckQuirks = Callable[[str, Mapping[str, object]], None]
 
 
 def broken_rules(
-    settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None, check_quirks: CheckQuirks | None
+    settings: Settings,
+    place_of: PlaceOf,
+    dialects: Collection[str] | None,
+    check_quirks: CheckQuirks | None,
+    *,
+    has_base_urls: bool = True,
 ) -> Iterator[Problem]:
     """
     Every rule that *settings* break, with the place to mend it.
@@ -32,12 +40,13 @@ def broken_rules(
     Args:
         dialects: The providers that there are; None if somebody else knows them.
         check_quirks: Raises ValueError for quirks that a provider does not have; None if somebody else knows them.
+        has_base_urls: Whether every upstream has to have one by now; False if somebody else tells which is missing.
     """
     yield from _server(settings, place_of)
     if not settings.store.startswith(STORE_SCHEMES) or settings.store == "sqlite:///":
         text = f"store: '{_without_password(settings.store)}' is not the URL of a store"
         yield Problem(place_of("store"), f"{text}; write 'memory:' (with the quotes) or sqlite:///path")
-    yield from _upstreams(settings, place_of, dialects, check_quirks)
+    yield from _upstreams(settings, place_of, dialects, check_quirks, has_base_urls=has_base_urls)
     yield from _models(settings, place_of)
     yield from _webhooks(settings, place_of)
     yield from broken_access_rules(settings, place_of)
@@ -52,7 +61,12 @@ def _server(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
 
 
 def _upstreams(
-    settings: Settings, place_of: PlaceOf, dialects: Collection[str] | None, check_quirks: CheckQuirks | None
+    settings: Settings,
+    place_of: PlaceOf,
+    dialects: Collection[str] | None,
+    check_quirks: CheckQuirks | None,
+    *,
+    has_base_urls: bool,
 ) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for index, upstream in enumerate(settings.upstreams):
@@ -69,9 +83,11 @@ def _upstreams(
                 place_of("upstreams", index, "provider"), f"{text}; this version has: {', '.join(sorted(dialects))}"
             )
         else:
-            yield from _base_url(index, upstream, place_of)
+            if upstream.base_url or has_base_urls:
+                yield from _base_url(index, upstream, place_of)
             if check_quirks is not None:
                 yield from _quirks(index, upstream, place_of, check_quirks)
+        yield from _sent(index, upstream, place_of)
 
 
 def _quirks(index: int, upstream: UpstreamSettings, place_of: PlaceOf, check_quirks: CheckQuirks) -> Iterator[Problem]:
@@ -94,6 +110,23 @@ def _base_url(index: int, upstream: UpstreamSettings, place_of: PlaceOf) -> Iter
         yield Problem(place_of("upstreams", index, "base_url"), f"upstreams[{index}].base_url: {fault}")
 
 
+def _sent(index: int, upstream: UpstreamSettings, place_of: PlaceOf) -> Iterator[Problem]:
+    """What goes into a request's head: nothing in it may begin another line. A value may be secret and is not shown."""
+    if upstream.api_key is not None and not _fits_a_header(upstream.api_key.reveal()):
+        text = f"upstreams[{index}].api_key: holds a character that no header can"
+        yield Problem(place_of("upstreams", index, "api_key"), text)
+    for name, value in upstream.headers.items():
+        place = place_of("upstreams", index, "headers")
+        if not _HEADER_NAME.fullmatch(name):
+            yield Problem(place, f"upstreams[{index}].headers: '{name}' cannot be the name of a header")
+        elif not _fits_a_header(value.reveal()):
+            yield Problem(place, f"upstreams[{index}].headers: '{name}' holds a character that no header can")
+
+
+def _fits_a_header(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
 def _models(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
     names = [upstream.name for upstream in settings.upstreams]
     seen: set[str] = set()
@@ -107,6 +140,19 @@ def _models(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:
                 text = f"models[{index}].targets[{number}].upstream: there is no upstream '{target.upstream}'"
                 place = place_of("models", index, "targets", number, "upstream")
                 yield Problem(place, text + nearest(target.upstream, names))
+        yield from _orders(index, model, place_of)
+
+
+def _orders(index: int, model: ModelSettings, place_of: PlaceOf) -> Iterator[Problem]:
+    have_orders = any(target.order is not None for target in model.targets)
+    for number, target in enumerate(model.targets):
+        place = place_of("models", index, "targets", number)
+        if have_orders and target.order is None:
+            text = "has no order; either all targets of a model say one or none does"
+            yield Problem(place, f"models[{index}].targets[{number}]: {text}")
+        if not have_orders and target.weight is not None:
+            text = "has no effect without an order: targets of the same order share the turns by weight"
+            yield Problem(place, f"models[{index}].targets[{number}].weight: {text}")
 
 
 def _webhooks(settings: Settings, place_of: PlaceOf) -> Iterator[Problem]:

@@ -19,14 +19,17 @@ __all__ = [
     "AdminSettings",
     "AuthSettings",
     "BackgroundSettings",
+    "CapacitySettings",
     "JwtSettings",
     "LimitSettings",
     "ModelSettings",
     "ResponsesSettings",
+    "RoutingSettings",
     "SealingSettings",
     "ServerSettings",
     "Settings",
     "TargetSettings",
+    "TargetTimeouts",
     "TimeoutSettings",
     "UpstreamSettings",
     "WebhookSettings",
@@ -182,11 +185,31 @@ class TimeoutSettings(Section, frozen=True, kw_only=True):
         first_byte_s: From the request's last byte to the answer's first. A reply that is not streamed begins when the
             model has finished, so this is long: OpenAI's own clients wait ten minutes.
         idle_s: Between two blocks of an answer that has begun. Some models think for minutes without a word.
+        first_token_s: From the request to the first byte of a streamed answer's body. Where it is set, another target
+            can be asked until that byte has come; many servers send the answer's head long before.
+        total_s: From the request to the answer's end.
     """
 
     connect_s: Seconds = 10.0
     first_byte_s: Seconds = 600.0
     idle_s: Seconds = 300.0
+    first_token_s: Seconds | None = None
+    total_s: Seconds | None = None
+
+
+class CapacitySettings(Section, frozen=True, kw_only=True):
+    """
+    How much is asked at a time, by each process.
+
+    Attributes:
+        max_parallel: Requests whose answers have not ended.
+        max_queued: How many may wait for one of these to end; for the next one there is another target, or a 503.
+        queue_s: The longest that one waits.
+    """
+
+    max_parallel: Count
+    max_queued: Annotated[int, Meta(ge=0)] = 64
+    queue_s: Seconds = 10.0
 
 
 class UpstreamSettings(Section, frozen=True, kw_only=True):
@@ -195,11 +218,17 @@ class UpstreamSettings(Section, frozen=True, kw_only=True):
 
     Attributes:
         name: Unique; shown in headers, logs and errors.
-        provider: The dialect that it speaks.
-        base_url: Up to and including the version, such as ``http://127.0.0.1:9000/v1``.
-        api_key: Sent as a bearer token.
+        provider: The dialect that it speaks, or a preset of one.
+        base_url: Up to and including the version, such as ``http://127.0.0.1:9000/v1``. Empty for the provider's own.
+        api_key: Sent where the provider wants it. None takes it from the environment, if *base_url* is the provider's.
+        key_variable: The environment variable that holds the key, instead of the provider's usual one.
+        signing: ``sigv4`` signs requests with AWS credentials; None does what is usual for the provider.
+        headers: Sent with every request.
+        query: Added to every request's query.
         models: What it serves, for a server that cannot list its models; None asks it.
         context_window: How many tokens its models take, for a server that does not list it; None for what it lists.
+        account: What its models wrote in private goes back to all upstreams of one account; None for itself alone.
+        capacity: How much it is asked at a time, all of its models together; None for no limit.
         quirks: Its deviations from the dialect, as the provider names them.
     """
 
@@ -207,24 +236,74 @@ class UpstreamSettings(Section, frozen=True, kw_only=True):
     provider: Name = "openai_chat"
     base_url: str = ""
     api_key: Secret | None = None
+    key_variable: Name | None = None
+    signing: Literal["key", "sigv4"] | None = None
+    headers: dict[str, Secret] = msgspec.field(default_factory=dict)
+    query: dict[str, str] = msgspec.field(default_factory=dict)
     models: tuple[Name, ...] | None = None
     timeouts: TimeoutSettings = TimeoutSettings()
     context_window: Count | None = None
+    account: Name | None = None
+    capacity: CapacitySettings | None = None
     quirks: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class TargetTimeouts(Section, frozen=True, kw_only=True):
+    """What a target has instead of its upstream's time-outs, as :class:`TimeoutSettings` says; None for the same."""
+
+    connect_s: Seconds | None = None
+    first_byte_s: Seconds | None = None
+    idle_s: Seconds | None = None
+    first_token_s: Seconds | None = None
+    total_s: Seconds | None = None
+
+
 class TargetSettings(Section, frozen=True, kw_only=True):
-    """One upstream with one of its models."""
+    """
+    One upstream with one of its models.
+
+    Attributes:
+        order: Lower ones are tried first; equals share the turns. Either all targets of an alias say it, or none does:
+            then they are tried in the order of the list.
+        weight: How many of the turns it has among its equals.
+        capacity: How much it is asked at a time, besides what its upstream as a whole is; None for no limit.
+    """
 
     upstream: Name
     model: Name
+    order: Annotated[int, Meta(ge=0)] | None = None
+    weight: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    capacity: CapacitySettings | None = None
+    timeouts: TargetTimeouts = TargetTimeouts()
 
 
 class ModelSettings(Section, frozen=True, kw_only=True):
-    """A name that clients ask for, and who answers, tried in this order."""
+    """A name that clients ask for, and who answers."""
 
     name: Name
     targets: Annotated[tuple[TargetSettings, ...], Meta(min_length=1)]
+
+
+class RoutingSettings(Section, frozen=True, kw_only=True):
+    """
+    How targets are asked.
+
+    Attributes:
+        retries: Further tries at one target, for faults that may pass.
+        retry_share: Further requests, to the same target or another one, as a share of the turns: so an outage does
+            not multiply the load.
+        retry_reserve: How many further requests can be made at once after a quiet time.
+        failures_to_eject: So many faults in a row, and a target is passed over where there is another one.
+        ejection_s: For how long the first time; doubled each time that it fails again.
+        longest_ejection_s: The longest time that it is passed over, and the longest pause that it can ask for.
+    """
+
+    retries: Annotated[int, Meta(ge=0, le=10)] = 2
+    retry_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    retry_reserve: Count = 10
+    failures_to_eject: Count = 5
+    ejection_s: Seconds = 10.0
+    longest_ejection_s: Seconds = 300.0
 
 
 class ResponsesSettings(Section, frozen=True, kw_only=True):
@@ -309,6 +388,7 @@ class Settings(Section, frozen=True, kw_only=True):
         store: ``memory:`` or ``sqlite:///path``.
         upstreams: The first that has a model serves it.
         models: Aliases; an alias wins over a model of the same name.
+        routing: How the targets of a model are asked.
         webhooks: Who is told when a background response has ended.
         audit: What goes into the tenants' audit trails: ``all``, only ``writes``, or nothing (``off``). What
             administrators do is always kept.
@@ -322,6 +402,7 @@ class Settings(Section, frozen=True, kw_only=True):
     admin: AdminSettings = AdminSettings()
     upstreams: tuple[UpstreamSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
+    routing: RoutingSettings = RoutingSettings()
     responses: ResponsesSettings = ResponsesSettings()
     background: BackgroundSettings = BackgroundSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
@@ -337,6 +418,7 @@ class Settings(Section, frozen=True, kw_only=True):
         *,
         dialects: Collection[str] | None = None,
         check_quirks: Callable[[str, Mapping[str, object]], None] | None = None,
+        complete: Callable[[UpstreamSettings, Mapping[str, str]], UpstreamSettings] | None = None,
     ) -> Self:
         """
         Settings from a file, the environment and the command line, the later ones winning.
@@ -348,10 +430,14 @@ class Settings(Section, frozen=True, kw_only=True):
             dialects: The providers that there are, so that another name is told with its line. None leaves that to
                 whoever builds the upstreams.
             check_quirks: Raises ValueError for a provider and quirks that it does not have. None likewise.
+            complete: Fills in what is usual for an upstream's provider, given the environment. Raises SettingAtFault
+                for what is missing. None leaves upstreams as they are.
 
         Raises:
             SettingsError: Lists every problem with the place where it stands.
         """
         from antiphon.settings.loading import load  # noqa: PLC0415 - the loader is made of this tree
 
-        return load(cls, path, env or {}, overrides or {}, dialects=dialects, check_quirks=check_quirks)
+        return load(
+            cls, path, env or {}, overrides or {}, dialects=dialects, check_quirks=check_quirks, complete=complete
+        )

@@ -115,6 +115,11 @@ class Assembler:
         self._pieces.append(delta)
         self._events.append(RefusalDelta(self._item_id, self._output_index, self._part_index, delta))
 
+    def message_private(self, private: Private) -> None:
+        """What the provider needs back with the open message; the last one given stands. There has to be one."""
+        assert self.open_item == "message"
+        self._private = private
+
     # Reasoning.
 
     def reasoning_text(self, delta: str, private: Private | None = None) -> None:

@@ -10,6 +10,7 @@ place (:mod:`antiphon.transport.faults`).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -17,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from antiphon.hub.errors import UpstreamBroken, UpstreamTimeout
-from antiphon.hub.upstream import UpstreamReply, UpstreamRequest
+from antiphon.hub.upstream import KeyPlace, Signer, UpstreamReply, UpstreamRequest
 from antiphon.settings import Secret, TimeoutSettings
 from antiphon.transport.faults import FAULTS, Stage, translated
 
@@ -33,6 +34,10 @@ _KEEP_ALIVE_S = 30.0
 _OWN_HEADERS = frozenset(
     {"connection", "content-length", "expect", "host", "proxy-authorization", "te", "transfer-encoding", "upgrade"}
 )
+_BEARER = KeyPlace()
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+# What a path may be made of to be sent as it was written. Anything else is encoded first.
+_WRITTEN_OUT = re.compile(r"[!-~]*\Z")
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -63,9 +68,16 @@ class HttpTransport:
     Args:
         name: Of the upstream, for messages.
         base_url: Request paths are appended to it.
-        credential: Sent as ``Authorization: Bearer``, and to this base URL only.
+        credential: Sent in *key_place*, and to this base URL only.
+        key_place: The header that takes the credential, and what stands before it there.
+        signer: Signs each request, for upstreams that want no key but a signature.
+        headers: Sent with every request. A request's own of the same name, and the credential, win.
+        query: Added to the query of every request.
         timeouts: How long the upstream may be silent.
         session: Shared with other transports and closed by its owner; None makes one on first use and closes it.
+
+    Raises:
+        ValueError: One of *headers* belongs to HTTP itself.
     """
 
     def __init__(
@@ -74,12 +86,20 @@ class HttpTransport:
         base_url: str,
         *,
         credential: Secret | None = None,
+        key_place: KeyPlace = _BEARER,
+        signer: Signer | None = None,
+        headers: Mapping[str, str] = _NOTHING,
+        query: Mapping[str, str] = _NOTHING,
         timeouts: TimeoutSettings | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
         self._name = name
         self._base_url = base_url.rstrip("/")
         self._credential = credential
+        self._key_place = key_place
+        self._signer = signer
+        self._always = self._allowed(headers, "The configuration of")
+        self._query = dict(query)
         self._timeouts = timeouts if timeouts is not None else TimeoutSettings()
         self._session = session
         self._owns_session = session is None
@@ -96,11 +116,12 @@ class HttpTransport:
         limits = self._timeouts
         try:
             async with asyncio.timeout(limits.connect_s + 2 * limits.first_byte_s):
+                url = self._url(request.path)
                 answer = await self._live_session().request(
                     request.method,
-                    self._url(request.path),
+                    url,
                     data=request.body or None,
-                    headers=self._headers(request),
+                    headers=await self._signed(request, url),
                     allow_redirects=False,
                     max_headers=_MAX_HEADERS,
                     timeout=self._aiohttp_timeout,
@@ -136,23 +157,37 @@ class HttpTransport:
             ValueError: It is not. A provider is at fault, not the upstream.
         """
         base, url = URL(self._base_url), URL(self._base_url + path)
+        if "%" in path and _WRITTEN_OUT.match(path):
+            # Encoded again, ``%3A`` would become ``:``, and a signature is made over what is sent.
+            url = URL(str(base).rstrip("/") + path, encoded=True)
         if not path.startswith("/") or _place_of(url) != _place_of(base):
             raise ValueError(f"A request to upstream '{self._name}' leads away from its base_url.")
-        return url
+        return url.extend_query(self._query) if self._query else url
+
+    async def _signed(self, request: UpstreamRequest, url: URL) -> dict[str, str]:
+        headers = self._headers(request)
+        if self._signer is not None:
+            headers |= await self._signer.sign(request.method, str(url), headers, request.body)
+        return headers
 
     def _headers(self, request: UpstreamRequest) -> dict[str, str]:
         # Compression would hold events back in the upstream's compressor; who compresses anyway is understood.
         headers = {"accept-encoding": "identity", "user-agent": "antiphon"}
         if request.body:
             headers["content-type"] = "application/json"
-        for name, value in request.headers.items():
-            lower = name.lower()
-            if lower in _OWN_HEADERS:
-                raise ValueError(f"A request to upstream '{self._name}' sets the header '{lower}'.")
-            headers[lower] = value
+        headers |= self._always
+        headers |= self._allowed(request.headers, "A request to")
         if self._credential is not None:
-            headers["authorization"] = f"Bearer {self._credential.reveal()}"
+            headers[self._key_place.header] = f"{self._key_place.prefix}{self._credential.reveal()}"
         return headers
+
+    def _allowed(self, headers: Mapping[str, str], whose: str) -> dict[str, str]:
+        """*headers* with their names in lower case, none of which HTTP needs for itself."""
+        lower = {name.lower(): value for name, value in headers.items()}
+        for name in lower:
+            if name in _OWN_HEADERS:
+                raise ValueError(f"{whose} upstream '{self._name}' sets the header '{name}'.")
+        return lower
 
 
 class HttpReply:

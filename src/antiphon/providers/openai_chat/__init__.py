@@ -3,7 +3,7 @@ The dialect of ``POST /chat/completions``: OpenAI's older API, which nearly ever
 
 One file for each thing: items as messages (:mod:`.encode`, :mod:`.content`, :mod:`.reasoning`), tools (:mod:`.tools`,
 :mod:`.tool_choice`), settings (:mod:`.parameters`), the reply (:mod:`.decode`), errors (:mod:`.errors`), the list of
-models (:mod:`.models`); how a server deviates is data (:mod:`.quirks`).
+models (:mod:`.models`); how a server deviates is data (:mod:`.quirks`), which :mod:`.fitting` applies at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from antiphon.hub.upstream import UpstreamRequest
 from antiphon.providers.openai_chat.decode import ChatReplyDecoder
 from antiphon.providers.openai_chat.encode import encode_messages
 from antiphon.providers.openai_chat.errors import translate_error
-from antiphon.providers.openai_chat.fields import client_name
+from antiphon.providers.openai_chat.fitting import fit_fields
 from antiphon.providers.openai_chat.models import LIST_MODELS, decode_models
 from antiphon.providers.openai_chat.parameters import encode_settings
 from antiphon.providers.openai_chat.quirks import Quirks, read_quirks
@@ -46,15 +46,20 @@ class OpenAIChat:
     def dialect(self) -> str:
         return DIALECT
 
+    @property
+    def takes_cache_key(self) -> bool:
+        """See :class:`antiphon.hub.upstream.CacheKeyed`."""
+        return self._quirks.cache_key
+
     def encode(self, call: ModelCall) -> UpstreamRequest:
         quirks, request = self._quirks, call.request
         toolbox = read_tools(tools_of(call), quirks)
         settings = encode_settings(call, quirks)
         offer = offer_tools(toolbox, request, quirks)
         messages = encode_messages(call, quirks, toolbox)
-        body: JsonObject = {"model": call.model, "messages": messages, **offer.fields, **settings.fields}
-        dropped = [field for field in quirks.drop if body.pop(field, None) is not None]
-        not_applied = [*offer.not_applied, *settings.not_applied, *map(client_name, dropped)]
+        fitted = fit_fields({**offer.fields, **settings.fields}, quirks)
+        body: JsonObject = {"model": call.model, "messages": messages, **fitted.fields}
+        not_applied = [*offer.not_applied, *settings.not_applied, *fitted.not_applied]
         return UpstreamRequest(
             path="/chat/completions",
             headers=_HEADERS,

@@ -21,6 +21,7 @@ from antiphon.hub.errors import UpstreamBroken, UpstreamError, UpstreamUnavailab
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.upstream import ReplyEvent
+from antiphon.hub.usage import Usage
 from antiphon.providers.openai_chat.error_body import clean_text
 from antiphon.providers.openai_chat.reasoning import DIALECT
 from antiphon.providers.openai_chat.reasoning_details import ReasoningDetails, visible_text
@@ -61,6 +62,7 @@ _OUTCOMES: Mapping[str, _Outcome] = {
     "length": _CUT_SHORT,
     "max_tokens": _CUT_SHORT,
     "model_length": _CUT_SHORT,  # Mistral
+    "model_context_window_exceeded": _CUT_SHORT,  # Z.ai, which cuts where others refuse
     "content_filter": _FILTERED,
     "safety": _FILTERED,  # Gemini behind thin proxies
     "sensitive": _FILTERED,  # Zhipu
@@ -125,6 +127,11 @@ class ChatReplyDecoder:
     def ended(self) -> bool:
         """Whether the reply's end was seen; whatever follows is ignored."""
         return self._ended
+
+    @property
+    def usage(self) -> Usage | None:
+        """See :class:`antiphon.hub.upstream.Metered`. Some servers count in every chunk; most only in the last one."""
+        return None if self._usage is None else read_usage(self._usage)
 
     def feed(self, block: bytes) -> Sequence[ReplyEvent]:
         if self._ended:

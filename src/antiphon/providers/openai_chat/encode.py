@@ -92,6 +92,7 @@ class _Transcript:
         messages: list[JsonObject] = []
         for entry in self._entries:
             if isinstance(entry, _Step):
+                self._reasoning.fill_gap(entry.message)
                 messages.append(entry.message)
                 messages.extend(output for output in entry.outputs if output is not None)
             else:

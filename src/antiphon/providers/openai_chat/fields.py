@@ -18,6 +18,9 @@ _CLIENT_NAMES = {
     "response_format": "text.format",
     "verbosity": "text.verbosity",
     "reasoning_effort": "reasoning.effort",
+    "thinking": "reasoning.effort",
+    "enable_thinking": "reasoning.effort",
+    "chat_template_kwargs": "reasoning.effort",
     "logprobs": "include",
 }
 
@@ -36,6 +39,7 @@ OPTIONAL_FIELDS = frozenset(
         "response_format",
         "safety_identifier",
         "service_tier",
+        "stop",
         "temperature",
         "tool_choice",
         "top_logprobs",

@@ -8,7 +8,7 @@ is ours), ``max_tool_calls`` (it concerns hosted tools only).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -30,6 +30,12 @@ _SAME_NAME = (
     "prompt_cache_retention",
 )
 _LOGPROBS = "message.output_text.logprobs"
+_NO_EFFORT: Mapping[str, JsonObject] = {
+    "reasoning_effort": {"reasoning_effort": "none"},
+    "thinking": {"thinking": {"type": "disabled"}},
+    "enable_thinking": {"enable_thinking": False},
+    "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
+}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,13 +59,17 @@ def encode_settings(call: ModelCall, quirks: Quirks) -> Settings:
     """
     request = call.request
     fields: JsonObject = {name: value for name in _SAME_NAME if (value := getattr(request, name)) is not None}
+    if call.cache_key is not None and quirks.cache_key:
+        fields.setdefault("prompt_cache_key", call.cache_key)
     if request.max_output_tokens is not None:
         fields[quirks.max_tokens_field] = request.max_output_tokens
+    if request.stop:
+        fields["stop"] = list(request.stop)
     if request.service_tier not in (None, "auto"):
         fields["service_tier"] = request.service_tier
     fields |= _logprobs(request)
-    fields |= _text(request.text)
-    fields |= _reasoning(request.reasoning)
+    fields |= _text(request.text, quirks)
+    fields |= _reasoning(request.reasoning, quirks)
     if call.stream:
         fields["stream"] = True
         if quirks.stream_usage:
@@ -73,39 +83,41 @@ def _logprobs(request: TurnRequest) -> JsonObject:
     return {"logprobs": True, "top_logprobs": request.top_logprobs} if request.top_logprobs else {"logprobs": True}
 
 
-def _text(text: JsonObject) -> JsonObject:
-    fields = _response_format(text.get("format") or {"type": "text"})
+def _text(text: JsonObject, quirks: Quirks) -> JsonObject:
+    fields = _response_format(text.get("format") or {"type": "text"}, quirks)
     verbosity = text.get("verbosity")
     if verbosity not in (None, "medium"):
         fields["verbosity"] = verbosity
     return fields
 
 
-def _response_format(text_format: JsonObject) -> JsonObject:
+def _response_format(text_format: JsonObject, quirks: Quirks) -> JsonObject:
     match text_format["type"]:
         case "text":
             return {}
-        case "json_object":
+        case "json_object" if "json_object" in quirks.response_formats:
             return {"response_format": {"type": "json_object"}}
-        case "json_schema":
+        case "json_schema" if "json_schema" in quirks.response_formats:
             # Flat in the Responses API, nested in chat.
             names = ("name", "description", "schema", "strict")
             schema = {name: text_format[name] for name in names if text_format.get(name) is not None}
             return {"response_format": {"type": "json_schema", "json_schema": schema}}
         case other:
+            known = " or ".join(f"'{kind}'" for kind in ("text", *quirks.response_formats))
             raise UnsupportedParameter(
-                f"Text format '{other}' cannot be asked of this upstream. Use 'text', 'json_object' or 'json_schema'.",
-                param="text.format.type",
+                f"Text format '{other}' cannot be asked of this upstream. Use {known}.", param="text.format.type"
             )
 
 
-def _reasoning(reasoning: JsonObject) -> JsonObject:
+def _reasoning(reasoning: JsonObject, quirks: Quirks) -> JsonObject:
     mode = reasoning.get("mode")
     if mode not in (None, "standard"):
         raise UnsupportedParameter(
             f"Reasoning mode '{mode}' cannot be asked of this upstream. Use 'standard'.", param="reasoning.mode"
         )
     effort = reasoning.get("effort")
+    if effort == "none":
+        return dict(_NO_EFFORT[quirks.no_effort])
     return {} if effort is None else {"reasoning_effort": effort}
 
 

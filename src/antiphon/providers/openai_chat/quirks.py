@@ -53,6 +53,18 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     message), all of it, or none. A request's ``reasoning.context`` chooses between the first two.
     """
 
+    reasoning_field: Literal["reasoning_content", "reasoning", "thinking"] = "reasoning_content"
+    """
+    Where reasoning goes back that no upstream marked as its own: a field of the message, or Mistral's ``thinking`` part
+    of its content. What came from this upstream goes back in the field in which it came.
+    """
+
+    missing_reasoning: Literal["leave_out", "blank"] = "leave_out"
+    """
+    What stands for the reasoning of a call that has none, such as one that another upstream made. DeepSeek and Moonshot
+    refuse a call without reasoning when they think; ``blank`` gives them a space.
+    """
+
     stream_usage: bool = True
     """Whether to ask for token counts at the end of a stream (``stream_options.include_usage``)."""
 
@@ -83,6 +95,31 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     its usage. That is exact, and cheap where the server keeps a prompt for the question that follows.
     """
 
+    cache_key: bool = False
+    """
+    Whether the upstream finds what it has cached by ``prompt_cache_key`` (OpenAI does). Then all calls of one log carry
+    the same one, if the client gives none.
+    """
+
+    response_formats: tuple[Literal["json_object", "json_schema"], ...] = ("json_object", "json_schema")
+    """The forms of JSON that can be asked for. A request for another one is refused."""
+
+    no_effort: Literal["reasoning_effort", "thinking", "enable_thinking", "chat_template_kwargs"] = "reasoning_effort"
+    """
+    How ``reasoning.effort: none`` is said: as ``reasoning_effort: "none"``; as ``thinking: {"type": "disabled"}``
+    (DeepSeek, Moonshot, Zhipu); as ``enable_thinking: false`` (Qwen's hosts), which vLLM and SGLang want within
+    ``chat_template_kwargs``.
+    """
+
+    rename: dict[str, str] = msgspec.field(default_factory=dict)
+    """
+    The upstream's own names of body fields. Of two that have the same one there, the first in this list is sent, and
+    the other reported as not applied.
+    """
+
+    refuse: tuple[str, ...] = ()
+    """Body fields that the upstream does not take and that change what the model says: a request for one is refused."""
+
     drop: tuple[str, ...] = ()
     """Body fields that the upstream refuses: never sent, and reported as not applied when a request asks for them."""
 
@@ -100,8 +137,9 @@ def read_quirks(options: Mapping[str, object]) -> Quirks:
         quirks = msgspec.convert(dict(options), Quirks)
     except msgspec.ValidationError as error:
         raise ValueError(f"Wrong value for a quirk: {error}") from error
-    for field in quirks.drop:
-        _require_known("body field to drop", field, OPTIONAL_FIELDS)
+    for what, fields in (("drop", quirks.drop), ("refuse", quirks.refuse), ("rename", quirks.rename)):
+        for field in fields:
+            _require_known(f"body field to {what}", field, OPTIONAL_FIELDS)
     return quirks
 
 

@@ -15,6 +15,7 @@ DIALECT = "openai_chat"
 
 _DEFAULT_FIELD = "reasoning_content"
 _DETAILS = "reasoning_details"
+_BLANK = " "  # Moonshot takes no empty string
 
 
 class ReasoningReplay:
@@ -23,13 +24,16 @@ class ReasoningReplay:
 
     Raw reasoning text is replayed; a summary is not what the model thought and is not. An item that came from a chat
     upstream goes back in the form that it came in, and only to that upstream: in the field that its private data
-    names, as OpenRouter's ``reasoning_details``, or as Mistral's content part. One that nobody marked goes into
-    ``reasoning_content``. Models want it back within a tool loop and lose nothing without it afterwards, so that is the
-    default (:attr:`Quirks.replay_reasoning`); everything else is left out, as the API leaves it out itself.
+    names, as OpenRouter's ``reasoning_details``, or as Mistral's content part. One that nobody marked goes where
+    :attr:`Quirks.reasoning_field` says. Models want it back within a tool loop and lose nothing without it afterwards,
+    so that is the default (:attr:`Quirks.replay_reasoning`); everything else is left out, as the API leaves it out
+    itself.
     """
 
     def __init__(self, call: ModelCall, quirks: Quirks) -> None:
         self._account = call.account
+        self._unmarked = _unmarked_data(quirks)
+        self._fills_gaps = quirks.missing_reasoning == "blank"
         self._first = _first_replayed(call, quirks)
         self._held: list[tuple[str, Any]] = []
 
@@ -37,7 +41,7 @@ class ReasoningReplay:
         """Take the next reasoning item; *index* is its place in the whole context."""
         if index < self._first:
             return
-        data: JsonObject | None = {"field": _DEFAULT_FIELD} if item.private is None else own_data(item, self._account)
+        data = self._unmarked if item.private is None else own_data(item, self._account)
         if data is None:
             return
         text = "\n".join(part["text"] for part in item.body.get("content") or () if part["type"] == "reasoning_text")
@@ -56,6 +60,11 @@ class ReasoningReplay:
         if self._held:
             self._held = []
 
+    def fill_gap(self, message: JsonObject) -> None:
+        """Give a finished message with calls a reasoning, where the upstream refuses one without."""
+        if self._fills_gaps and not message.get(_DEFAULT_FIELD):
+            message[_DEFAULT_FIELD] = _BLANK
+
     def discard(self) -> None:
         """Somebody else speaks: what is held led to nothing."""
         if self._held:
@@ -68,6 +77,13 @@ def own_data(item: Item, account: str) -> JsonObject | None:
     if private is None or (private.provider, private.account) != (DIALECT, account):
         return None
     return private.data
+
+
+def _unmarked_data(quirks: Quirks) -> JsonObject:
+    """How reasoning goes back that has no private data."""
+    if quirks.reasoning_field == "thinking":
+        return {"field": None, "content_part": "thinking"}
+    return {"field": quirks.reasoning_field}
 
 
 def _first_replayed(call: ModelCall, quirks: Quirks) -> int:

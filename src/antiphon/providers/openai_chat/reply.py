@@ -132,7 +132,14 @@ class CompletionDetails(msgspec.Struct, gc=False):
 
 
 class TokenUsage(msgspec.Struct, gc=False):
-    """Token counts. ``cached_tokens`` beside them is Moonshot's, ``prompt_cache_hit_tokens`` DeepSeek's."""
+    """
+    Token counts.
+
+    Attributes:
+        prompt_cache_hit_tokens: DeepSeek's.
+        cached_tokens: Moonshot's and StepFun's.
+        reasoning_tokens: SGLang's.
+    """
 
     prompt_tokens: _Count | None = None
     completion_tokens: _Count | None = None
@@ -141,6 +148,7 @@ class TokenUsage(msgspec.Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: _Count | None = None
     cached_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
 
 
 class Groq(msgspec.Struct):
@@ -191,7 +199,7 @@ def read_usage(usage: TokenUsage) -> Usage:
     prompt = usage.prompt_tokens_details or PromptDetails()
     completion = usage.completion_tokens_details or CompletionDetails()
     input_tokens, output_tokens = _tokens(usage.prompt_tokens), _tokens(usage.completion_tokens)
-    reasoning_tokens = _tokens(completion.reasoning_tokens)
+    reasoning_tokens = _tokens(completion.reasoning_tokens or usage.reasoning_tokens)
     if usage.total_tokens == input_tokens + output_tokens + reasoning_tokens:
         output_tokens += reasoning_tokens
     return Usage(

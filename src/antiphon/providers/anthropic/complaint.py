@@ -1,0 +1,94 @@
+"""
+What the body of an error says, made fit to be shown.
+
+Anthropic's envelope is ``{"type": "error", "error": {"type", "message"}}``; Google puts ``status`` in place of the type
+and sometimes a list around it, Amazon sends ``{"message"}`` alone, a proxy in between whatever it likes.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import orjson
+
+from antiphon.hub.items import JsonObject
+
+__all__ = ["Complaint", "one_line", "read_complaint"]
+
+_SHOWN_CHARS = 500
+_READ_CHARS = 8 * _SHOWN_CHARS
+_MAX_JSON_BYTES = 1 << 20
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}\Z")
+_SECRETS = (
+    re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*.-]{6,}"),
+    re.compile(r"\b(?:ya29\.|AIza|AKIA|ASIA|eyJ)[A-Za-z0-9_.-]{8,}"),
+    re.compile(r"(?<=\bBearer )\S+", re.IGNORECASE),
+    re.compile(r"(?<=x-api-key: )\S+", re.IGNORECASE),
+    re.compile(r"(?<=[?&])[^\s=&]+=[^\s&\"']+"),
+    re.compile(r"(?<=://)[^\s/@]+(?=@)"),
+    re.compile(r"(?<![\d.])(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?::\d+)?"),
+)
+
+
+class Complaint(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What an upstream says is wrong.
+
+    Attributes:
+        text: One line for the caller, of at most 500 characters; empty if the body says nothing that can be shown.
+        kind: The error's ``type``, or what stands for it elsewhere, if it is a word.
+    """
+
+    text: str = ""
+    kind: str = ""
+
+
+def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
+    """
+    The complaint in an error's body.
+
+    Args:
+        body: Of any size and shape.
+        html: Whether the headers say that it is a page; nothing of one is shown.
+    """
+    if html or not body.strip():
+        return Complaint()
+    document = _document(body)
+    if document is None:
+        text = body[:_READ_CHARS].decode(errors="replace")
+        return Complaint() if text.lstrip("\ufeff \t\r\n")[:1] in ("<", "{", "[") else Complaint(text=one_line(text))
+    return read_error(document)
+
+
+def read_error(document: JsonObject) -> Complaint:
+    """The complaint in a decoded body, or in what stands under ``error`` in one."""
+    error = document.get("error", document)
+    if not isinstance(error, dict):
+        return Complaint(text=one_line(error) if isinstance(error, str) else "")
+    text = next((said for name in ("message", "Message") if isinstance(said := error.get(name), str)), "")
+    kinds = (error.get(name) for name in ("type", "status", "__type"))
+    kind = next((kind for kind in kinds if isinstance(kind, str) and _WORD.match(kind)), "")
+    return Complaint(text="" if text.lstrip().startswith("<") else one_line(text), kind=kind)
+
+
+def one_line(text: str) -> str:
+    """*text* as one printable line of at most 500 characters, with everything masked that looks like a secret."""
+    text = " ".join("".join([char if char.isprintable() else " " for char in text[:_READ_CHARS]]).split())
+    for pattern in _SECRETS:
+        text = pattern.sub("***", text)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"
+
+
+def _document(body: bytes) -> JsonObject | None:
+    """The object that the body is, or that is the first in its list; None for anything else."""
+    if len(body) > _MAX_JSON_BYTES:
+        return None
+    try:
+        document = orjson.loads(body.decode(errors="replace"))
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(document, list) and document:
+        document = document[0]
+    return document if isinstance(document, dict) else {}
