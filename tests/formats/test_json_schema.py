@@ -12,18 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from antiphon.formats.responses import ResponsesFormat
-from antiphon.formats.responses.answers import ANSWERS
-from antiphon.formats.responses.content import OneOf, Wrapped
-from antiphon.formats.responses.context import COMPACTION, COUNT
-from antiphon.formats.responses.descriptions import DESCRIPTIONS, EXAMPLES
-from antiphon.formats.responses.flaw import Flaw
-from antiphon.formats.responses.items import ItemUnion
-from antiphon.formats.responses.json_schema import SchemaWriter
-from antiphon.formats.responses.library import FORK, PROMPT, REWIND
-from antiphon.formats.responses.published import QUERIES
-from antiphon.formats.responses.request import FIELDS, REFUSED, STATE
-from antiphon.formats.responses.schema import (
+from antiphon.formats.checks.common import OneOf, Wrapped
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.json_schema import SchemaWriter
+from antiphon.formats.checks.schema import (
     Anything,
     Arr,
     Bool,
@@ -39,6 +31,14 @@ from antiphon.formats.responses.schema import (
     StrMap,
     Tagged,
 )
+from antiphon.formats.responses import ResponsesFormat
+from antiphon.formats.responses.answers import ANSWERS
+from antiphon.formats.responses.context import COMPACTION, COUNT
+from antiphon.formats.responses.descriptions import DESCRIPTIONS, EXAMPLES
+from antiphon.formats.responses.items import ItemUnion
+from antiphon.formats.responses.library import FORK, PROMPT, REWIND
+from antiphon.formats.responses.published import QUERIES
+from antiphon.formats.responses.request import FIELDS, REFUSED, STATE
 from antiphon.formats.responses.state import ADDITION, CONVERSATION, UPDATE
 from antiphon.hub.events import Event
 from antiphon.hub.response import TERMINAL, opening_response, render

@@ -28,10 +28,9 @@ from antiphon.formats.chat.settings import (
     sampling_of,
 )
 from antiphon.formats.chat.usage import chat_usage
-from antiphon.formats.responses.content import MAX_TEXT
-from antiphon.formats.responses.flaw import Flaw
-from antiphon.formats.responses.request import unsupported
-from antiphon.formats.responses.schema import Anything, Arr, Bool, ByType, Field, Int, Obj, Str
+from antiphon.formats.checks.common import MAX_TEXT, unsupported
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Field, Int, Obj, Str
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import (
     Event,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from antiphon.formats.responses.content import MAX_TEXT, OneOf
-from antiphon.formats.responses.schema import Arr, ByType, Enum, Field, Obj, Schema, Str, Tagged
+from antiphon.formats.checks.common import MAX_TEXT, OneOf
+from antiphon.formats.checks.schema import Arr, ByType, Enum, Field, Obj, Schema, Str, Tagged
 from antiphon.hub.items import JsonObject
 
 __all__ = ["ANY_INPUT", "ASSISTANT", "TEXT", "input_parts", "output_parts"]

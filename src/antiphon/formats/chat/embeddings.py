@@ -17,8 +17,8 @@ import msgspec
 import orjson
 
 from antiphon.formats.chat.settings import check_model
-from antiphon.formats.responses.flaw import Flaw, invalid_type
-from antiphon.formats.responses.schema import Arr, ByType, Enum, Field, Int, Obj, Schema, Str
+from antiphon.formats.checks.flaw import Flaw, invalid_type
+from antiphon.formats.checks.schema import Arr, ByType, Enum, Field, Int, Obj, Schema, Str
 from antiphon.hub.items import JsonObject
 
 __all__ = ["FIELDS", "EmbeddingRequest", "decode_embeddings", "encode_embeddings"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from antiphon.formats.chat.content import ANY_INPUT, ASSISTANT, TEXT
-from antiphon.formats.responses.content import MAX_TEXT
-from antiphon.formats.responses.schema import Arr, Enum, Field, Obj, Schema, Str, Tagged
+from antiphon.formats.checks.common import MAX_TEXT
+from antiphon.formats.checks.schema import Arr, Enum, Field, Obj, Schema, Str, Tagged
 from antiphon.hub.errors import InvalidRequest
 
 __all__ = ["MESSAGES", "check_contents"]

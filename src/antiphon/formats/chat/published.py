@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from antiphon.formats.chat import completions, embeddings, request
 from antiphon.formats.chat.messages import MESSAGES
 from antiphon.formats.chat.tools import TOOL_CHOICE, TOOLS
-from antiphon.formats.responses.json_schema import SchemaWriter
-from antiphon.formats.responses.schema import Anything, Field, Obj, Schema
+from antiphon.formats.checks.json_schema import SchemaWriter
+from antiphon.formats.checks.schema import Anything, Field, Obj, Schema
 from antiphon.hub.items import JsonObject
 
 __all__ = ["request_schemas"]

@@ -30,9 +30,9 @@ from antiphon.formats.chat.tools import (
     web_search_tool,
 )
 from antiphon.formats.chat.transcript import Transcript
-from antiphon.formats.responses.flaw import Flaw, missing
-from antiphon.formats.responses.request import unsupported
-from antiphon.formats.responses.schema import Anything, Arr, Bool, ByType, Enum, Field, Int, Obj, Str, Tagged
+from antiphon.formats.checks.common import unsupported
+from antiphon.formats.checks.flaw import Flaw, missing
+from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Enum, Field, Int, Obj, Str, Tagged
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.format import DialectTurn
 from antiphon.hub.items import JsonObject

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.formats.responses.request import METADATA, unsupported
-from antiphon.formats.responses.schema import Anything, Arr, Bool, ByType, Enum, Field, Int, Num, Obj, Str
+from antiphon.formats.checks.common import METADATA, unsupported
+from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Enum, Field, Int, Num, Obj, Str
 from antiphon.hub.errors import InvalidRequest
 
 __all__ = [

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from antiphon.formats.responses.flaw import Flaw
-from antiphon.formats.responses.schema import Anything, Arr, Bool, ByType, Enum, Field, Obj, Schema, Str, Tagged
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Enum, Field, Obj, Schema, Str, Tagged
 from antiphon.hub.items import JsonObject
 
 __all__ = ["TOOLS", "TOOL_CHOICE", "WEB_SEARCH", "hub_choice", "hub_tools", "web_search_tool"]

@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from antiphon.formats.messages.refusal import Only, Refused, TaggedOrRefused
-from antiphon.formats.responses.content import MAX_TEXT
-from antiphon.formats.responses.flaw import unknown
-from antiphon.formats.responses.schema import (
+from antiphon.formats.checks.common import MAX_TEXT
+from antiphon.formats.checks.flaw import unknown
+from antiphon.formats.checks.schema import (
     Anything,
     Arr,
     Bool,
@@ -27,6 +26,7 @@ from antiphon.formats.responses.schema import (
     Str,
     Tagged,
 )
+from antiphon.formats.messages.refusal import Only, Refused, TaggedOrRefused
 
 __all__ = ["CACHE_CONTROL", "MESSAGE", "SYSTEM", "THINKING_BLOCK", "Open", "need", "open_object"]
 

@@ -1,7 +1,7 @@
 """
 What is valid in the API and has nothing behind it here, as schemas: it is refused by name, wherever it stands.
 
-Beside the schemas of :mod:`antiphon.formats.responses.schema`, whose flaws are errors of the client. A refusal knows
+Beside the schemas of :mod:`antiphon.formats.checks.schema`, whose flaws are errors of the client. A refusal knows
 its path in the same way.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from antiphon.formats.responses.flaw import Flaw, brief, invalid_type, missing
-from antiphon.formats.responses.schema import Schema
+from antiphon.formats.checks.flaw import Flaw, brief, invalid_type, missing
+from antiphon.formats.checks.schema import Schema
 from antiphon.hub.errors import UnsupportedParameter
 
 __all__ = ["Only", "Refusal", "Refused", "TaggedOrRefused", "refusal"]

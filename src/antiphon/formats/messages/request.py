@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Arr, Bool, Enum, Field, Int, Num, Obj, Str
 from antiphon.formats.messages.blocks import CACHE_CONTROL, MESSAGE, SYSTEM, need
 from antiphon.formats.messages.refusal import Only, Refused, refusal
 from antiphon.formats.messages.settings import (
@@ -26,8 +28,6 @@ from antiphon.formats.messages.settings import (
 from antiphon.formats.messages.thoughts import Shown
 from antiphon.formats.messages.tools import TOOL_CHOICE, TOOLS, ToolList, read_choice, read_tools
 from antiphon.formats.messages.transcript import Transcript, read_messages, system_text
-from antiphon.formats.responses.flaw import Flaw
-from antiphon.formats.responses.schema import Arr, Bool, Enum, Field, Int, Num, Obj, Str
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.format import DialectTurn
 from antiphon.hub.items import JsonObject

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from antiphon.formats.checks.schema import Anything, Arr, ByType, Enum, Field, Int, Obj, Schema, Str, Tagged
 from antiphon.formats.messages.blocks import need
 from antiphon.formats.messages.refusal import Only, Refused, TaggedOrRefused
 from antiphon.formats.messages.thoughts import Shown
-from antiphon.formats.responses.schema import Anything, Arr, ByType, Enum, Field, Int, Obj, Schema, Str, Tagged
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.items import JsonObject
 

@@ -21,8 +21,8 @@ from typing import Any, Final, Literal
 import msgspec
 import orjson
 
+from antiphon.formats.checks.flaw import Flaw
 from antiphon.formats.messages.blocks import THINKING_BLOCK
-from antiphon.formats.responses.flaw import Flaw
 from antiphon.hub.items import JsonObject, Private
 
 __all__ = ["BETWEEN", "DIALECT", "Seal", "Shown", "reasoning_of", "seal_of", "thinking_blocks", "thinking_text"]

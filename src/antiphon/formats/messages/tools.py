@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Enum, Field, Obj, Schema, Str, Tagged
 from antiphon.formats.messages.blocks import CACHE_CONTROL, need, open_object
 from antiphon.formats.messages.refusal import Only, Refused, TaggedOrRefused
-from antiphon.formats.responses.schema import Anything, Arr, Bool, ByType, Enum, Field, Obj, Schema, Str, Tagged
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.items import JsonObject
 

@@ -7,7 +7,7 @@ open: an upstream's own fields ride along, and an item of a type that is not des
 
 from __future__ import annotations
 
-from antiphon.formats.responses.json_schema import nullable, reference
+from antiphon.formats.checks.json_schema import nullable, reference
 from antiphon.hub.items import JsonObject
 
 __all__ = ["ANSWERS"]

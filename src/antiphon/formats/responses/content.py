@@ -6,16 +6,12 @@ Parts come back in their full form: annotations, logprobs and detail filled in, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from antiphon.formats.checks.common import MAX_TEXT, OneOf, Wrapped
+from antiphon.formats.checks.schema import Anything, Arr, ByType, Enum, Field, Obj, Schema, Str, Tagged
 
-from antiphon.formats.responses.flaw import Flaw, listed
-from antiphon.formats.responses.schema import Anything, Arr, ByType, Enum, Field, Obj, Schema, Str, Tagged
-
-__all__ = ["ASSISTANT_CONTENT", "INPUT_CONTENT", "INPUT_PART", "MAX_TEXT", "TOOL_OUTPUT"]
+__all__ = ["ASSISTANT_CONTENT", "INPUT_CONTENT", "INPUT_PART", "TOOL_OUTPUT"]
 
 # Lengths in characters, from the published document.
-MAX_TEXT = 10_485_760
 _MAX_IMAGE_URL = 20_971_520
 _MAX_FILE_DATA = 73_400_320
 
@@ -23,29 +19,6 @@ _MAX_FILE_DATA = 73_400_320
 def part(tag: str, fields: dict[str, Field]) -> Obj:
     """A part (or an item) of one type."""
     return Obj(fields={"type": Field(schema=Enum((tag,)), required=True), **fields}, extra="keep")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneOf:
-    """An object that needs at least one of several members."""
-
-    schema: Schema
-    names: tuple[str, ...]
-
-    def check(self, value: object) -> Any:
-        """See :class:`Schema`."""
-        checked = self.schema.check(value)
-        if not any(name in checked for name in self.names):
-            raise _none_of(self.names)
-        return checked
-
-
-def _none_of(names: tuple[str, ...]) -> Flaw:
-    choices = listed(list(names), "or")
-    return Flaw(
-        "missing_required_parameter",
-        lambda path: f"Missing required parameter: '{path}'. One of {choices} must be provided.",
-    ).under(f".{names[0]}")
 
 
 _TEXT = Field(schema=Str(max_length=MAX_TEXT), required=True)
@@ -99,20 +72,6 @@ _EXPECTED = "one of an array of objects or string"
 def _content(variants: dict[str, Schema], hints: dict[str, str], *, of_string: Schema) -> ByType:
     parts = Tagged(variants=variants, elsewhere=_ALL_PARTS, hints=hints)
     return ByType(cases={str: of_string, list: Arr(item=parts)}, expected=_EXPECTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Wrapped:
-    """A string that stands for one text part."""
-
-    tag: str
-
-    def check(self, value: object) -> list[dict[str, Any]]:
-        """See :class:`Schema`."""
-        text = _TEXT.schema.check(value)
-        if self.tag == "output_text":
-            return [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
-        return [{"type": self.tag, "text": text}]
 
 
 # What people bring from Chat Completions.

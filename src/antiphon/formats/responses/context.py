@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.formats.responses.flaw import Flaw
+from antiphon.formats.checks.common import unsupported
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Field, Obj, Str
 from antiphon.formats.responses.items import check_item_ids
-from antiphon.formats.responses.request import FIELDS, REFUSED, items_of, reasoning_of, unsupported
-from antiphon.formats.responses.schema import Field, Obj, Str
+from antiphon.formats.responses.request import FIELDS, REFUSED, items_of, reasoning_of
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest

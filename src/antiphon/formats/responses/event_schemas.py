@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from antiphon.formats.responses.json_schema import reference
+from antiphon.formats.checks.json_schema import reference
 from antiphon.hub.events import Event
 from antiphon.hub.items import JsonObject
 

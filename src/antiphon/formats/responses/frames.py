@@ -14,7 +14,7 @@ from typing import Any
 
 from orjson import dumps
 
-from antiphon.formats.responses.flaw import Flaw, invalid_type, invalid_value, missing
+from antiphon.formats.checks.flaw import Flaw, invalid_type, invalid_value, missing
 from antiphon.hub.errors import AntiphonError, InvalidRequest, UnsupportedParameter
 from antiphon.hub.format import CreateFrame, RefusedFrame
 from antiphon.hub.items import JsonObject

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from antiphon.formats.responses.content import ASSISTANT_CONTENT, INPUT_CONTENT, MAX_TEXT, TOOL_OUTPUT
-from antiphon.formats.responses.flaw import invalid_type, invalid_value, missing
-from antiphon.formats.responses.schema import (
+from antiphon.formats.checks.common import MAX_TEXT
+from antiphon.formats.checks.flaw import invalid_type, invalid_value, missing
+from antiphon.formats.checks.schema import (
     Anything,
     Arr,
     Bool,
@@ -26,6 +26,7 @@ from antiphon.formats.responses.schema import (
     Str,
     Tagged,
 )
+from antiphon.formats.responses.content import ASSISTANT_CONTENT, INPUT_CONTENT, TOOL_OUTPUT
 from antiphon.formats.responses.tools import TOOLS
 from antiphon.hub.errors import DuplicateItem
 from antiphon.hub.items import JsonObject
@@ -238,6 +239,11 @@ class ItemUnion:
 
     typed: Mapping[str, Schema]
     messages: Mapping[str, Schema]
+
+    @property
+    def alternatives(self) -> tuple[Schema, ...]:
+        """Messages by role, then the other types of item."""
+        return (*self.messages.values(), *self.typed.values())
 
     def check(self, value: object) -> JsonObject:
         """See :class:`Schema`."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from antiphon.formats.responses.content import MAX_TEXT
-from antiphon.formats.responses.flaw import Flaw
+from antiphon.formats.checks.common import MAX_TEXT, METADATA
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Enum, Field, Int, MapOf, Obj, Str
 from antiphon.formats.responses.items import ITEM
-from antiphon.formats.responses.request import FIELDS, METADATA, items_of, reasoning_of
-from antiphon.formats.responses.schema import Enum, Field, Int, MapOf, Obj, Str
+from antiphon.formats.responses.request import FIELDS, items_of, reasoning_of
 from antiphon.formats.responses.tools import check_tool_names
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.items import JsonObject

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from antiphon.formats.responses.flaw import Flaw, invalid_type, invalid_value, nearest, unknown
-from antiphon.formats.responses.request import FIELDS, INCLUDE, METADATA
-from antiphon.formats.responses.schema import ABSENT, Arr, Bool, Enum, Field, Int, Schema, Str, StrMap
+from antiphon.formats.checks.common import METADATA
+from antiphon.formats.checks.flaw import Flaw, invalid_type, invalid_value, nearest, unknown
+from antiphon.formats.checks.schema import ABSENT, Arr, Bool, Enum, Field, Int, Schema, Str, StrMap
+from antiphon.formats.responses.request import FIELDS, INCLUDE
 from antiphon.hub.errors import UnsupportedParameter
 from antiphon.hub.format import PageRequest, RetrievalRequest
 from antiphon.hub.library import AuditRequest, CursorPage, Deletion, ListRequest

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from antiphon.formats.checks.common import METADATA
+from antiphon.formats.checks.json_schema import SchemaWriter, given
+from antiphon.formats.checks.schema import Arr, ByType, Field, Obj, Schema, Tagged
 from antiphon.formats.responses.answers import ANSWERS
 from antiphon.formats.responses.content import ASSISTANT_CONTENT, INPUT_CONTENT
 from antiphon.formats.responses.context import COMPACTION, COUNT
 from antiphon.formats.responses.descriptions import DESCRIPTIONS, EXAMPLES
 from antiphon.formats.responses.event_schemas import event_schemas
 from antiphon.formats.responses.items import ITEM, ItemUnion
-from antiphon.formats.responses.json_schema import SchemaWriter, given
 from antiphon.formats.responses.library import FORK, PROMPT, REWIND
 from antiphon.formats.responses.parameters import (
     AUDIT,
@@ -31,8 +33,7 @@ from antiphon.formats.responses.parameters import (
     RETRIEVAL,
     SHOWN,
 )
-from antiphon.formats.responses.request import FIELDS, INCLUDE, METADATA, REFUSED, STATE
-from antiphon.formats.responses.schema import Arr, ByType, Field, Obj, Schema, Tagged
+from antiphon.formats.responses.request import FIELDS, INCLUDE, REFUSED, STATE
 from antiphon.formats.responses.state import ADDITION, CONVERSATION, UPDATE
 from antiphon.formats.responses.tools import TOOL_CHOICE, TOOLS
 from antiphon.hub.items import JsonObject

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from antiphon.formats.responses.content import INPUT_PART, MAX_TEXT
-from antiphon.formats.responses.flaw import Flaw, invalid_type, missing
-from antiphon.formats.responses.items import ITEM, check_item_ids
-from antiphon.formats.responses.schema import (
+from antiphon.formats.checks.common import MAX_TEXT, METADATA, unsupported
+from antiphon.formats.checks.flaw import Flaw, invalid_type, missing
+from antiphon.formats.checks.schema import (
     Anything,
     Arr,
     Bool,
@@ -27,11 +26,12 @@ from antiphon.formats.responses.schema import (
     Num,
     Obj,
     Str,
-    StrMap,
     Tagged,
 )
+from antiphon.formats.responses.content import INPUT_PART
+from antiphon.formats.responses.items import ITEM, check_item_ids
 from antiphon.formats.responses.tools import HOSTED_TOOLS, TOOL_CHOICE, TOOLS, check_tool_names
-from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
+from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest
 
@@ -39,13 +39,11 @@ __all__ = [
     "FIELDS",
     "INCLUDE",
     "INCLUDES",
-    "METADATA",
     "REFUSED",
     "STATE",
     "decode",
     "items_of",
     "reasoning_of",
-    "unsupported",
 ]
 
 INCLUDES = (
@@ -61,8 +59,6 @@ INCLUDES = (
 
 _INCLUDE_VALUE = Enum(INCLUDES)
 INCLUDE = Arr(item=_INCLUDE_VALUE, expected=f"an array of {_INCLUDE_VALUE.spoken}")
-
-METADATA = StrMap(max_properties=16, max_name_length=64, value=Str(max_length=512), expected="a metadata object")
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _SUMMARIES = Enum(("concise", "detailed", "auto"))
@@ -292,13 +288,6 @@ def _check_support(fields: Mapping[str, Any]) -> None:
     for name, remedy in REFUSED.items():
         if name in fields:
             raise unsupported(name, remedy)
-
-
-def unsupported(param: str, remedy: str) -> UnsupportedParameter:
-    """The error for a valid field that nothing is behind; *remedy* is what a caller can do instead."""
-    return UnsupportedParameter(
-        f"Unsupported parameter: '{param}' is not supported by this gateway. {remedy}", param=param
-    )
 
 
 def _turn(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from antiphon.formats.responses.flaw import Flaw
+from antiphon.formats.checks.common import METADATA
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Arr, Field, Obj
 from antiphon.formats.responses.items import ITEM, check_item_ids
-from antiphon.formats.responses.request import METADATA
-from antiphon.formats.responses.schema import Arr, Field, Obj
 from antiphon.hub.format import ConversationDraft
 from antiphon.hub.items import JsonObject
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from antiphon.formats.responses.flaw import Flaw
-from antiphon.formats.responses.schema import Anything, Arr, Bool, ByType, Enum, Field, Int, Obj, Schema, Str, Tagged
+from antiphon.formats.checks.flaw import Flaw
+from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Enum, Field, Int, Obj, Schema, Str, Tagged
 from antiphon.hub.items import JsonObject
 
 __all__ = ["HOSTED_TOOLS", "TOOLS", "TOOL_CHOICE", "check_tool_names"]

@@ -2,7 +2,7 @@
 A small declarative validator: schemas are plain frozen values that check, fill in defaults and say OpenAI's errors.
 
 A schema is data first (its fields say everything that the published document says) and code second: ``check`` takes a
-decoded JSON value and returns it in its full form, or raises :class:`~antiphon.formats.responses.flaw.Flaw`. What is
+decoded JSON value and returns it in its full form, or raises :class:`~antiphon.formats.checks.flaw.Flaw`. What is
 checked is never changed in place. Null means the same as absent wherever a field is optional. Objects report, in this
 order: what is missing, what is unknown, then their fields in the order of the schema.
 """
@@ -10,11 +10,11 @@ order: what is missing, what is unknown, then their fields in the order of the s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from antiphon.formats.responses.flaw import (
+from antiphon.formats.checks.flaw import (
     Flaw,
     brief,
     invalid_type,
@@ -33,6 +33,7 @@ __all__ = [
     "Arr",
     "Bool",
     "ByType",
+    "Choice",
     "Enum",
     "Field",
     "Int",
@@ -58,6 +59,16 @@ class Schema(Protocol):
         Raises:
             Flaw: What is wrong with it, and where.
         """
+        ...
+
+
+@runtime_checkable
+class Choice(Schema, Protocol):
+    """A dialect's own way to tell several forms apart."""
+
+    @property
+    def alternatives(self) -> Sequence[Schema]:
+        """The forms that a value may have."""
         ...
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from antiphon.formats.responses.content import MAX_TEXT, OneOf, Wrapped
-from antiphon.formats.responses.items import ItemUnion
-from antiphon.formats.responses.schema import (
+from antiphon.formats.checks.common import MAX_TEXT, OneOf, Wrapped
+from antiphon.formats.checks.schema import (
     ABSENT,
     Anything,
     Arr,
     Bool,
     ByType,
+    Choice,
     Enum,
     Field,
     Int,
@@ -110,6 +110,8 @@ class SchemaWriter:
 
     def _spelled_out(self, schema: Schema) -> JsonObject:
         write = self._WRITERS.get(type(schema))
+        if write is None and isinstance(schema, Choice):
+            return self._choice(schema)
         if write is None:
             raise TypeError(f"No JSON Schema is known for {type(schema).__name__}.")
         return write(self, schema)
@@ -161,8 +163,8 @@ class SchemaWriter:
             return written
         return {**written, "properties": {**written["properties"], tag: {"type": "string", "const": value}}}
 
-    def _item_union(self, schema: ItemUnion) -> JsonObject:
-        return _any_of(self._write(variant) for variant in (*schema.messages.values(), *schema.typed.values()))
+    def _choice(self, schema: Choice) -> JsonObject:
+        return _any_of(map(self._write, schema.alternatives))
 
     def _one_of(self, schema: OneOf) -> JsonObject:
         return self._write(schema.schema) | given(schema.names)
@@ -174,7 +176,6 @@ class SchemaWriter:
         ByType: _by_type,
         Enum: _enum,
         Int: _integer,
-        ItemUnion: _item_union,
         MapOf: _map,
         Num: _number,
         Obj: _object,
