@@ -2,7 +2,8 @@
 How the suite is shared out when it runs in several processes (``pytest -n 4``).
 
 A file stays in one process, as its fixtures are made once for it. Everything in front of the real model stays in one
-process too: two models at a time would take turns on the same cores and both be slower than one after the other.
+process too, and has one model: two at a time would take turns on the same cores and both be slower than one after the
+other.
 
 The suite starts some hundred processes. Where the environment keeps bytecode from being written, each would compile
 everything anew, three times as long as it takes otherwise: then it is kept in pytest's own cache.
@@ -12,12 +13,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling, Scheduling
+
+from antiphon.local import LocalModel
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,3 +50,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     """What hands out the tests."""
     config.option.loadscopereorder = False  # the model's come early, and take longest
     return ByFile(config, log)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def local_model() -> AsyncIterator[LocalModel]:
+    """
+    A real model behind a real inference server, started once.
+
+    A module that uses it runs in the session's event loop (``pytestmark``), because a child process belongs to the loop
+    that started it.
+    """
+    # One thread: the other cores are busy with other tests. 8192 tokens for each turn: some clients send many tools.
+    async with LocalModel(context_tokens=16_384, threads=1) as model:
+        yield model

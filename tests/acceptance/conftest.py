@@ -1,5 +1,5 @@
 """
-What the acceptance tests share: the real local model, started once, and a gateway in front of it.
+What the acceptance tests share: gateways, in front of the real local model or of a scripted one.
 
 A module that uses one of these runs in the session's event loop (``pytestmark``), because a child process belongs to
 the loop that started it.
@@ -15,13 +15,6 @@ import pytest_asyncio
 from antiphon.local import LocalModel
 from tests.support.gateway_process import GatewayProcess
 from tests.support.scripted_upstream import ScriptedUpstream
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def local_model() -> AsyncIterator[LocalModel]:
-    """A real model behind a real inference server."""
-    async with LocalModel(threads=1) as model:  # the other cores are busy with other tests
-        yield model
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

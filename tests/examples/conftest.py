@@ -19,14 +19,11 @@ _UPSTREAM = "http://127.0.0.1:9000/v1"  # as examples/antiphon.yaml has it
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcess]:
+async def gateway(local_model: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcess]:
     """A gateway in front of the real model, configured as the examples' own file says."""
     folder = tmp_path_factory.mktemp("gateway")
-    async with (
-        # 8192 for each turn: Codex sends its tools with every request.
-        LocalModel(context_tokens=16_384, threads=1) as model,
-        GatewayProcess.serving(folder / "antiphon.db", "", arguments=_configured(folder, model.base_url)) as serving,
-    ):
+    arguments = _configured(folder, local_model.base_url)
+    async with GatewayProcess.serving(folder / "antiphon.db", "", arguments=arguments) as serving:
         yield serving
 
 

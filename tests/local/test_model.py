@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,6 @@ async def text_of(model: LocalModel, *messages: dict[str, Any]) -> str:
     return text
 
 
-@pytest.mark.model
 async def _until_refused(port: int) -> None:
     """
     Until nobody listens any more.
@@ -74,33 +72,30 @@ async def _until_refused(port: int) -> None:
             await writer.wait_closed()
 
 
+@pytest.mark.model
+@pytest.mark.asyncio(loop_scope="session")
 class TestRunning:
-    @pytest.fixture
-    async def model(self) -> AsyncIterator[LocalModel]:
-        async with LocalModel(threads=1) as model:
-            yield model
-
-    async def test_it_uses_what_it_was_told(self, model: LocalModel) -> None:
+    async def test_it_uses_what_it_was_told(self, local_model: LocalModel) -> None:
         """Two turns about a name and about a word: with the first turn it knows, without it does not."""
-        greeting = await text_of(model, user("Hi, my name is Ada."))
+        greeting = await text_of(local_model, user("Hi, my name is Ada."))
         question = user("Complete the sentence: The user's name is")
         secret = user("The secret word is pineapple. Say OK.")
-        said = await text_of(model, secret)
+        said = await text_of(local_model, secret)
 
-        assert "Ada" in await text_of(model, user("Hi, my name is Ada."), assistant(greeting), question)
-        assert "Ada" not in await text_of(model, question)
-        assert "pineapple" in await text_of(model, secret, assistant(said), user("What is the secret word?"))
-        assert "pineapple" not in await text_of(model, user("What is the secret word?"))
+        assert "Ada" in await text_of(local_model, user("Hi, my name is Ada."), assistant(greeting), question)
+        assert "Ada" not in await text_of(local_model, question)
+        assert "pineapple" in await text_of(local_model, secret, assistant(said), user("What is the secret word?"))
+        assert "pineapple" not in await text_of(local_model, user("What is the secret word?"))
 
-    async def test_it_says_the_same_every_time(self, model: LocalModel) -> None:
+    async def test_it_says_the_same_every_time(self, local_model: LocalModel) -> None:
         """At temperature 0 a request has one answer, whatever was asked before it and beside it."""
-        texts = await asyncio.gather(*(text_of(model, user("Name three colours.")) for _ in range(4)))
+        texts = await asyncio.gather(*(text_of(local_model, user("Name three colours.")) for _ in range(4)))
 
         assert len(set(texts)) == 1
 
-    async def test_it_calls_a_tool(self, model: LocalModel) -> None:
+    async def test_it_calls_a_tool(self, local_model: LocalModel) -> None:
         """A question that a tool answers becomes a call of that tool with its arguments."""
-        answer = await chat(model, user("What is the weather in Paris?"), tools=[WEATHER])
+        answer = await chat(local_model, user("What is the weather in Paris?"), tools=[WEATHER])
 
         [choice] = answer["choices"]
         [call] = choice["message"]["tool_calls"]
@@ -108,7 +103,7 @@ class TestRunning:
         assert call["function"]["name"] == "get_weather"
         assert "Paris" in call["function"]["arguments"]
 
-    async def test_it_takes_a_tools_answer(self, model: LocalModel) -> None:
+    async def test_it_takes_a_tools_answer(self, local_model: LocalModel) -> None:
         """After a tool has answered, the model speaks, and no example calls are put before it."""
         call = {
             "id": "call_1",
@@ -121,8 +116,8 @@ class TestRunning:
             {"role": "tool", "tool_call_id": "call_1", "content": '{"sky":"sunny"}'},
         ]
 
-        answer = await chat(model, *messages, tools=[WEATHER])
-        prompt = (await posted(f"{model.server_url}/apply-template", {"messages": messages, "tools": [WEATHER]}))[
+        answer = await chat(local_model, *messages, tools=[WEATHER])
+        prompt = (await posted(f"{local_model.server_url}/apply-template", {"messages": messages, "tools": [WEATHER]}))[
             "prompt"
         ]
 
@@ -130,11 +125,11 @@ class TestRunning:
         assert "penguins" not in prompt
         assert '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call><|im_end|>' in prompt
 
-    async def test_the_prompt_is_what_was_said(self, model: LocalModel) -> None:
+    async def test_the_prompt_is_what_was_said(self, local_model: LocalModel) -> None:
         """Without tools nothing is added but a neutral system prompt; a developer's message takes its place."""
 
         async def prompt(*messages: dict[str, Any]) -> str:
-            answer = await posted(f"{model.server_url}/apply-template", {"messages": list(messages)})
+            answer = await posted(f"{local_model.server_url}/apply-template", {"messages": list(messages)})
             text: str = answer["prompt"]
             return text
 
@@ -148,21 +143,21 @@ class TestRunning:
         )
         assert await prompt(parts) == await prompt(user("Hi"))
 
-    async def test_the_token_oracle(self, model: LocalModel) -> None:
+    async def test_the_token_oracle(self, local_model: LocalModel) -> None:
         """The tokens of the rendered prompt are exactly those that the usage counts."""
         messages = [user("Hi, my name is Ada."), assistant("Hello Ada!"), user("Ünïcode 漢字 and <|im_end|> tags?")]
 
-        answer = await chat(model, *messages, max_tokens=1)
-        prompt = (await posted(f"{model.server_url}/apply-template", {"messages": messages}))["prompt"]
+        answer = await chat(local_model, *messages, max_tokens=1)
+        prompt = (await posted(f"{local_model.server_url}/apply-template", {"messages": messages}))["prompt"]
         tokens = await posted(
-            f"{model.server_url}/tokenize", {"content": prompt, "add_special": True, "parse_special": True}
+            f"{local_model.server_url}/tokenize", {"content": prompt, "add_special": True, "parse_special": True}
         )
 
         assert len(tokens["tokens"]) == answer["usage"]["prompt_tokens"]
 
-    async def test_it_lists_itself(self, model: LocalModel) -> None:
+    async def test_it_lists_itself(self, local_model: LocalModel) -> None:
         """The model is listed under its name."""
-        async with aiohttp.ClientSession() as session, session.get(f"{model.base_url}/models") as reply:
+        async with aiohttp.ClientSession() as session, session.get(f"{local_model.base_url}/models") as reply:
             listed = await reply.json()
 
         assert [entry["id"] for entry in listed["data"]] == [MODEL_NAME]
