@@ -10,7 +10,7 @@ import orjson
 from antiphon.hub.items import JsonObject
 from antiphon.server.docs_page import Page, docs_page
 from antiphon.server.exchange import Exchange
-from antiphon.server.openapi import GATEWAY, About, openapi_document
+from antiphon.server.openapi import GATEWAY, About, check_routes, openapi_document
 from antiphon.server.routes import Route
 
 __all__ = ["Documentation"]
@@ -32,7 +32,9 @@ class Documentation:
 
     def __init__(self, routes: Sequence[Route], schemas: Mapping[str, JsonObject], about: About = GATEWAY) -> None:
         self.routes = (*routes, *self._own_routes())
-        self._document = openapi_document(self.routes, schemas, about)
+        self._schemas = schemas
+        self._about = about
+        check_routes(self.routes, schemas)
 
     async def openapi(self, exchange: Exchange) -> None:
         """``GET /openapi.json``."""
@@ -43,6 +45,10 @@ class Documentation:
         await exchange.answer_bytes(self._page.body, self._page.headers, media_type=b"text/html; charset=utf-8")
 
     # Made when somebody asks: most processes are never asked, and start sooner.
+
+    @cached_property
+    def _document(self) -> JsonObject:
+        return openapi_document(self.routes, self._schemas, self._about)
 
     @cached_property
     def _document_bytes(self) -> bytes:

@@ -37,7 +37,7 @@ from antiphon.server.headers import ANSWER_HEADERS, OF_EVERY_ANSWER, REQUEST_HEA
 from antiphon.server.routes import PUBLIC, Route
 from antiphon.version import VERSION
 
-__all__ = ["GATEWAY", "About", "openapi_document", "reachable"]
+__all__ = ["GATEWAY", "About", "check_routes", "openapi_document", "reachable"]
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +89,7 @@ def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject],
     Raises:
         ValueError: A route names a schema that there is not.
     """
-    for route in routes:
-        _check_names(route, schemas)
+    check_routes(routes, schemas)
     used = {route.tag for route in routes}
     return {
         "openapi": "3.1.0",
@@ -115,6 +114,17 @@ def openapi_document(routes: Sequence[Route], schemas: Mapping[str, JsonObject],
             },
         },
     }
+
+
+def check_routes(routes: Iterable[Route], schemas: Mapping[str, JsonObject]) -> None:
+    """
+    See that all that is named in the table is there.
+
+    Raises:
+        ValueError: A route names a schema, or a header, that there is not.
+    """
+    for route in routes:
+        _check_names(route, schemas)
 
 
 def _check_names(route: Route, schemas: Mapping[str, JsonObject]) -> None:

@@ -8,6 +8,8 @@ needs a model and something to answer) is added here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any, cast
 
 from antiphon.formats.checks.common import METADATA
@@ -55,9 +57,10 @@ QUERIES: Mapping[str, Mapping[str, Field]] = {
 }
 
 
-def published_schemas(*, max_items: int, max_tools: int, refuse_unknown: bool) -> dict[str, JsonObject]:
+@cache
+def published_schemas(*, max_items: int, max_tools: int, refuse_unknown: bool) -> Mapping[str, JsonObject]:
     """
-    Every schema by name.
+    Every schema by name. The same ones whenever they are asked for: not to be changed.
 
     Args:
         max_items: The most input items in one request.
@@ -74,7 +77,7 @@ def published_schemas(*, max_items: int, max_tools: int, refuse_unknown: bool) -
     _complete_turn(schemas["CreateResponse"], max_items, max_tools)
     # The decoder takes the one for the other: see `items.py`.
     schemas["LocalShellCallOutputInput"] |= given(("call_id", "id"))
-    return {name: _described(name, schema) for name, schema in schemas.items()}
+    return MappingProxyType({name: _described(name, schema) for name, schema in schemas.items()})
 
 
 def _named(*, refuse_unknown: bool) -> dict[str, Schema]:
