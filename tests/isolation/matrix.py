@@ -84,10 +84,12 @@ class Matrix:
     Args:
         stage: With both tenants populated.
         all_types: Try every type of item in every operation that takes items.
+        until_found: End at the first problem.
     """
 
-    def __init__(self, stage: Stage, *, all_types: bool = False) -> None:
+    def __init__(self, stage: Stage, *, all_types: bool = False, until_found: bool = False) -> None:
         self._all_types = all_types
+        self._until_found = until_found
         self.report = Report()
         self._stage = stage
         self._people = itertools.count()
@@ -101,9 +103,14 @@ class Matrix:
                 await self._public(operation)
             else:
                 await self._operation(operation)
-        await self._sockets()
+        if not self._is_enough:
+            await self._sockets()
         self._observer.close()
         return self.report
+
+    @property
+    def _is_enough(self) -> bool:
+        return self._until_found and bool(self.report.problems)
 
     async def run_admin(self) -> Report:
         """Ask everything of the administrators' listener."""
@@ -171,6 +178,8 @@ class Matrix:
 
     async def _operation(self, operation: Operation) -> None:
         for each in self._fields(operation):
+            if self._is_enough:
+                return
             for label, value in self._values(each):
                 asked = self._asked(operation, each, value)
                 # Who has no good credential is refused before the body is looked at: one operation tells it of all.
