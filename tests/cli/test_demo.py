@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -40,7 +43,23 @@ async def test_without_the_engine(tmp_path: Path) -> None:
     assert "pip install 'antiphon[local]'" in done.err
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """
+    What is started has one core to itself, where that can be said: on more, the model's threads would wait for one
+    another at every step, because all cores are busy with other tests.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
 @pytest.mark.model
+@pytest.mark.usefixtures("one_core")
 async def test_once(tmp_path: Path) -> None:
     """Two turns across a restart: the second answer names Ada from a history of two items, and the exit code is 0."""
     done = await finished("demo", "--once", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
@@ -57,6 +76,7 @@ async def test_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("one_core")
 async def test_it_goes_on_until_it_is_asked_to_end(tmp_path: Path) -> None:
     """Without --once the gateway keeps serving; Ctrl-C ends everything in order, with 0, and leaves nothing behind."""
     async with running("demo", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}) as process:

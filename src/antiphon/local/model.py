@@ -40,8 +40,8 @@ class LocalModel:
     Args:
         slots: Requests that are answered at the same time.
         context_tokens: Shared by all slots: each has ``context_tokens / slots``.
-        threads: That compute; None for one for each core. Where other work goes on, fewer are faster: they wait for one
-            another at every step.
+        threads: That compute; None for one for each core that this process may use. Where other work goes on, fewer are
+            faster: they wait for one another at every step.
         cache: Where the weights are kept.
         start_timeout_s: How long the child may take until it answers; the fetching of the weights is not counted.
         progress: Told about the fetching; called from another thread.
@@ -135,7 +135,7 @@ class LocalModel:
             f"--name={self.name}",
             f"--slots={self._slots}",
             f"--context-tokens={self._context_tokens}",
-            f"--threads={-1 if self._threads is None else self._threads}",
+            f"--threads={_usable_cores() if self._threads is None else self._threads}",
             stdin=asyncio.subprocess.PIPE,  # never written to: its end tells the child that we are gone
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -172,6 +172,11 @@ class LocalModel:
             self._stderr = None
         if child.stdin is not None:
             child.stdin.close()
+
+
+def _usable_cores() -> int:
+    """How many cores this process may use; -1 leaves it to the engine, where the system does not say."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else -1
 
 
 def _environment() -> dict[str, str]:
