@@ -10,7 +10,16 @@ import functools
 
 import orjson
 
-__all__ = ["MODELS", "closing_events", "completion", "model_list", "opening_event", "stamped_event", "token_event"]
+__all__ = [
+    "MODELS",
+    "TEXT",
+    "closing_events",
+    "completion",
+    "model_list",
+    "opening_event",
+    "stamped_event",
+    "token_event",
+]
 
 MODELS = ("instant", "paced-50")
 
@@ -19,7 +28,7 @@ _IDENTITY = {
     "created": 1741570283,
     "system_fingerprint": "fp_44709d6fcb",
 }
-_TEXT = (
+TEXT = (
     "The harbour was quiet when the first boats came in, and the gulls had not yet found them. "
     "Somebody on the quay counted the lanterns aloud, one for each boat that had gone out the night before."
 )
@@ -35,7 +44,7 @@ def model_list() -> bytes:
 @functools.cache
 def completion(model: str) -> bytes:
     """A whole completion."""
-    message: dict[str, object] = {"role": "assistant", "content": _TEXT, "refusal": None, "annotations": []}
+    message: dict[str, object] = {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = _IDENTITY | {"object": "chat.completion", "model": model, "choices": [choice], "usage": _usage(43)}
     return orjson.dumps(body)
@@ -50,7 +59,7 @@ def opening_event(model: str) -> bytes:
 @functools.cache
 def token_event(model: str, number: int) -> bytes:
     """A streamed token; its text is a word with the space before it."""
-    words = _TEXT.split()
+    words = TEXT.split()
     return _delta_event(model, {"content": " " + words[number % len(words)]})
 
 

@@ -310,15 +310,15 @@ async def check_stream(target: Target, body: bytes, tokens: int) -> None:
     async with Caller.open(target) as caller:
         answer, _ = await caller.post(body)
     events = [part.rpartition(b"data: ")[2] for part in answer.split(b"\n\n") if part.strip()]
-    if events[-1] != b"[DONE]":
-        raise LoadFailed(f"A stream ended without [DONE]: {events[-1][:200].decode(errors='replace')}")
+    if events[-1] != b"[DONE]" and b'"message_stop"' not in events[-1]:
+        raise LoadFailed(f"A stream ended without its end: {events[-1][:200].decode(errors='replace')}")
     found = sum(_is_token(orjson.loads(event)) for event in events[:-1])
     if found != tokens:
         raise LoadFailed(f"A stream of {tokens} tokens held {found}.")
 
 
 def _is_token(event: dict[str, object]) -> bool:
-    if event.get("type") == "response.output_text.delta":
+    if event.get("type") in ("response.output_text.delta", "content_block_delta"):
         return True
     choices = event.get("choices")
     if not isinstance(choices, list):

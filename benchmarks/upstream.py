@@ -1,5 +1,7 @@
 """
-A Chat Completions server that is never the bottleneck: prebuilt bytes on a raw protocol, no JSON, no task per stream.
+A model server that is never the bottleneck: prebuilt bytes on a raw protocol, no JSON, no task per stream.
+
+It speaks Chat Completions, and by their own paths the other dialects that upstreams may speak, these without pause.
 
 The request decides what is answered. ``model`` says how fast a stream comes: ``instant`` without pause, ``paced-50``
 at 50 tokens per second (any number). ``max_tokens``, under any of its names, says how many tokens; 200 without it.
@@ -17,6 +19,7 @@ import functools
 import re
 import signal
 import time
+from collections.abc import Sequence
 
 import uvloop
 
@@ -29,6 +32,7 @@ from benchmarks.completions import (
     stamped_event,
     token_event,
 )
+from benchmarks.replies import REPLIES
 
 __all__ = ["EVENTS_PER_WRITE", "Upstream", "main"]
 
@@ -38,15 +42,20 @@ SLOTS_PER_SECOND = 1000  # of a wheel: the finest step that the event loop's tim
 
 # A quote inside a message's text is escaped, so these match keys only.
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"]*)"')
-_TOKENS = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*(\d+)')
+_TOKENS = re.compile(rb'"max(?:_completion|_output|Output)?_?[tT]okens"\s*:\s*(\d+)')
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_OTHERS = {
+    b"POST /v1/responses ": "openai_responses",
+    b"POST /v1/messages ": "anthropic",
+    b"POST /v1beta/models/": "gemini",
+    b"POST /model/": "bedrock",
+}
+_STREAM_PATH = re.compile(rb"POST \S+(?:streamGenerateContent|converse-stream)")
 _PACED = re.compile(r"paced-([1-9]\d*)")
 
-_STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
-    b"transfer-encoding: chunked\r\n\r\n"
-)
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
+_STREAM_HEAD = _HEAD % b"text/event-stream; charset=utf-8"
 _STREAM_END = b"0\r\n\r\n"
 
 
@@ -78,6 +87,16 @@ def _blocks(model: str, tokens: int, step: int) -> tuple[bytes, ...]:
 
 
 @functools.cache
+def _other_blocks(dialect: str, tokens: int, step: int) -> tuple[bytes, ...]:
+    """The same in another dialect."""
+    opening, events, closing = REPLIES[dialect].stream(tokens)
+    chunks = [_chunk(event) for event in events]
+    head = _HEAD % REPLIES[dialect].content_type + (_chunk(opening) if opening else b"")
+    blocks = [b"".join(chunks[i : i + step]) for i in range(0, tokens, step)]
+    return (head, *blocks, _chunk(closing) + _STREAM_END)
+
+
+@functools.cache
 def _stamped(model: str) -> tuple[bytes, bytes]:
     """What stands before and after the time in a paced token's chunk."""
     before, after = stamped_event(model)
@@ -87,14 +106,13 @@ def _stamped(model: str) -> tuple[bytes, bytes]:
 class Pump:
     """Streams without pause: one write for each of them in every turn of the event loop, as long as readers keep up."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, events_per_write: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._events_per_write = events_per_write
         self._streams: dict[Exchange, list[bytes]] = {}
         self._running = False
 
-    def add(self, exchange: Exchange, model: str, tokens: int) -> None:
-        self._streams[exchange] = list(reversed(_blocks(model, tokens, self._events_per_write)))
+    def add(self, exchange: Exchange, blocks: Sequence[bytes]) -> None:
+        self._streams[exchange] = list(reversed(blocks))
         self.wake()
 
     def remove(self, exchange: Exchange) -> None:
@@ -235,13 +253,16 @@ class Upstream:
     def __init__(self, loop: asyncio.AbstractEventLoop, *, events_per_write: int = EVENTS_PER_WRITE) -> None:
         self._loop = loop
         self._wheels: dict[int, Wheel] = {}
-        self.pump = Pump(loop, events_per_write)
+        self._events_per_write = events_per_write
+        self.pump = Pump(loop)
 
     def answer(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET /v1/models "):
             exchange.write(_answer(b"200 OK", model_list()))
         elif head.startswith(b"POST /v1/chat/completions "):
             self._complete(exchange, body)
+        elif dialect := next((name for path, name in _OTHERS.items() if head.startswith(path)), None):
+            self._reply(exchange, dialect, head, body)
         else:
             exchange.write(_answer(b"404 Not Found", b'{"error":{"message":"No such path.","type":"not_found"}}'))
 
@@ -256,18 +277,28 @@ class Upstream:
         if _STREAM.search(body) is None:
             exchange.write(_answer(b"200 OK", completion(model)))
             return
-        limit = _TOKENS.search(body)
-        tokens = max(1, int(limit[1])) if limit else DEFAULT_TOKENS
+        tokens = _asked_tokens(body)
         paced = _PACED.fullmatch(model)
         if paced is None:
-            self.pump.add(exchange, model, tokens)
+            self.pump.add(exchange, _blocks(model, tokens, self._events_per_write))
         else:
             self._wheel(int(paced[1])).add(exchange, model, tokens)
+
+    def _reply(self, exchange: Exchange, dialect: str, head: bytes, body: bytes) -> None:
+        if _STREAM_PATH.match(head) or _STREAM.search(body):
+            self.pump.add(exchange, _other_blocks(dialect, _asked_tokens(body), self._events_per_write))
+        else:
+            exchange.write(_answer(b"200 OK", REPLIES[dialect].whole))
 
     def _wheel(self, rate: int) -> Wheel:
         if rate not in self._wheels:
             self._wheels[rate] = Wheel(self._loop, rate)
         return self._wheels[rate]
+
+
+def _asked_tokens(body: bytes) -> int:
+    limit = _TOKENS.search(body)
+    return max(1, int(limit[1])) if limit else DEFAULT_TOKENS
 
 
 async def serve(port: int, events_per_write: int) -> None:

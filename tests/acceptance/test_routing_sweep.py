@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sweeps import routing
-from tests.sweeps.routing import Ended, check_load, check_turn
+from tests.sweeps.routing import Ended, check_load, check_turn, figures_of
 from tests.sweeps.routing_upstream import Called
 
 
@@ -20,7 +20,20 @@ async def test_faults_before_and_within_answers(tmp_path: Path) -> None:
     figures = report.figures
     assert figures["servers with chains"] > 1
     assert figures["ended as completed"] > figures["turns"] / 2
-    for met in ("ended as failed", "further requests", "fault: dropped", "fault: server error", "fault: rate limit"):
+    assert figures["faults"] == sum(
+        count for name, count in figures.items() if name.startswith("fault: ") and name != "fault: none"
+    )
+    assert figures["fallbacks"] + figures["retries"] == figures["further requests"]
+    assert figures["words that a client got twice"] == figures["requests after an answer's first byte"] == 0
+    for met in (
+        "fallbacks",
+        "retries",
+        "ended as failed",
+        "further requests",
+        "fault: dropped",
+        "fault: server error",
+        "fault: rate limit",
+    ):
         assert figures[met], f"{met} was not met: {report}"
 
 
@@ -61,3 +74,13 @@ def test_a_multiplied_load_is_reported() -> None:
     """As many further requests as the budgets give are right; more are not."""
     assert check_load(1000, 360, 0) == []
     assert check_load(1000, 400, 0) != []
+
+
+def test_what_is_told_of_a_turn() -> None:
+    """A fallback and a retry are told apart; a word twice and a request after the first byte are told too."""
+    retried = Called("a", "t", "dropped")
+    right = figures_of(replace(_RIGHT, calls=(retried, _FAILED, _BEGAN), sent=3))
+    wrong = figures_of(replace(_RIGHT, calls=(_BEGAN, _FAILED), words=("one ", "one ")))
+    assert (right["faults"], right["retries"], right["fallbacks"], right["answers"]) == (2, 1, 1, 1)
+    assert right["words that a client got twice"] == right["requests after an answer's first byte"] == 0
+    assert wrong["words that a client got twice"] == wrong["requests after an answer's first byte"] == 1

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from antiphon import Gateway, InMemorySessionStore, upstream
 from tests.gateway.conftest import serving
+from tests.support.asgi_client import ask
 from tests.support.recorder import Recorder
 from tests.support.recorder_relay import RecordingRelay
 from tests.support.scripted_upstream import ScriptedUpstream
@@ -90,6 +91,31 @@ async def test_every_answer_of_a_gateway_is_looked_at() -> None:
             await client.call("GET", "/v1/responses/resp_unknown")
             await client.call("GET", "/livez")
             assert (client.recorder.answers, client.recorder.events) == (3, len(events))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "value", "said"),
+    [
+        ("/v1/chat/completions", 200, {"object": "chat.completion"}, "'choices' is a required property"),
+        ("/v1/chat/completions", 400, {"error": {"message": 7}}, "7 is not of type 'string'"),
+        ("/v1/messages", 200, {"type": "message"}, "'content' is a required property"),
+        ("/v1/messages", 404, {"error": _ENVELOPE}, "'type' is a required property"),
+        ("/v1/messages/of/nothing", 200, {}, "does not describe such an answer"),
+    ],
+    ids=["chat", "chat error", "messages", "messages error", "nothing"],
+)
+async def test_answers_of_dialects_are_held_against_the_gateways_own_document(
+    path: str, status: int, value: object, said: str
+) -> None:
+    """The complaint names what is wrong, also of errors, which each dialect has in its own form."""
+    recorder = Recorder()
+    recorder.learn(200, orjson.dumps(await _own_document()))
+    recorder.body("POST", path, status, orjson.dumps(value))
+    assert any(said in violation for violation in recorder.violations), recorder.violations
+
+
+async def _own_document() -> object:
+    return (await ask(Gateway([upstream("http://127.0.0.1:9/v1")]).asgi(), "GET", "/openapi.json")).json
 
 
 async def test_a_wrong_answer_fails_the_test_that_caused_it() -> None:

@@ -485,7 +485,30 @@ def _json_cases() -> list[Case]:
     return cases
 
 
+def _dialect_cases() -> list[Case]:
+    hi = {"role": "user", "content": "hi"}
+    items, tools = SMALL["max_items"], SMALL["max_tools"]
+
+    def chat(**fields: object) -> Sent:
+        return Sent({"model": MODEL, "messages": [hi], **fields}, target="/v1/chat/completions")
+
+    def named(count: int) -> list[object]:
+        return [{"type": "function", "function": {"name": f"f{number}"}} for number in range(count)]
+
+    return [
+        _list("chat, messages", items, lambda count: chat(messages=[hi] * count), "messages", "max_items"),
+        _list("chat, tools", tools, lambda count: chat(tools=named(count)), "tools", str(tools)),
+        Case(
+            "completions, max_body_bytes",
+            Sent({"model": MODEL, "prompt": "hi"}, target="/v1/completions"),
+            Sent(b'{"model":"' + b"a" * SMALL["max_body_bytes"] + b'"}', target="/v1/completions"),
+            413, "request_too_large", "max_body_bytes",
+        ),
+    ]  # fmt: skip
+
+
 CASES: list[Case] = [
+    *_dialect_cases(),
     *_edge_cases(),
     *_turn_cases(),
     *_metadata_cases(),

@@ -7,7 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from antiphon import InMemorySessionStore
+from antiphon.formats.chat import ChatFormat
+from antiphon.formats.chat.completions import CompletionsFormat
+from antiphon.formats.messages import MessagesFormat
 from antiphon.formats.responses import ResponsesFormat
+from antiphon.hub.format import ClientDialects
 from antiphon.server.asgi import Edge
 from antiphon.server.body import BodyLimits
 from antiphon.server.guard import Guard
@@ -41,6 +45,11 @@ async def limited() -> AsyncIterator[Limited]:
     gateway, upstream = ready_gateway(
         InMemorySessionStore(),
         format=ResponsesFormat(max_items=SMALL["max_items"], max_tools=SMALL["max_tools"]),
+        dialects=ClientDialects(
+            chat=ChatFormat(max_items=SMALL["max_items"], max_tools=SMALL["max_tools"]),
+            completions=CompletionsFormat(),
+            messages=MessagesFormat(max_items=SMALL["max_items"], max_tools=SMALL["max_tools"]),
+        ),
         max_history_items=SMALL["max_history_items"],
     )
     head = HeadLimits(max_header_bytes=SMALL["max_header_bytes"], max_headers=SMALL["max_headers"])
@@ -72,6 +81,28 @@ async def test_limit(limited: Limited, case: Case) -> None:
     assert case.code in (None, error["code"])
     assert case.param in (None, error["param"])
     assert limited.upstream.turns == asked
+
+
+@pytest.mark.parametrize(
+    ("field", "limit", "entries"),
+    [
+        ("messages", "max_items", [{"role": "user", "content": "hi"}] * 51),
+        ("tools", "max_tools", [{"name": f"f{number}", "input_schema": {}} for number in range(31)]),
+    ],
+    ids=["messages", "tools"],
+)
+async def test_a_limit_of_messages_is_told_in_its_own_form(
+    limited: Limited, field: str, limit: str, entries: list[object]
+) -> None:
+    """The error names the field and the limit, in the envelope that clients of that API know."""
+    asked = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    passed = await limited.take(Sent({**asked, field: entries[: SMALL[limit]]}, target="/v1/messages"))
+    refused = await limited.take(Sent({**asked, field: entries}, target="/v1/messages"))
+
+    assert (passed.status, refused.status) == (200, 400)
+    assert refused.json["error"]["type"] == "invalid_request_error"
+    assert f"'{field}'" in refused.json["error"]["message"]
+    assert limit in refused.json["error"]["message"]
 
 
 async def test_a_history_that_is_too_long_is_refused(limited: Limited) -> None:

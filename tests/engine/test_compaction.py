@@ -23,6 +23,7 @@ from antiphon.engine.compaction import (
     wants_compaction,
 )
 from antiphon.engine.context import Context
+from antiphon.engine.cost import Costs
 from antiphon.engine.routing import Target
 from antiphon.engine.summary import MAX_SUMMARY_TOKENS, Summariser
 from antiphon.hub.errors import (
@@ -84,9 +85,8 @@ async def target(scripted: ScriptedUpstream) -> AsyncIterator[Target]:
 
 
 def compactor(target: Target, *, max_bytes: int = 100_000) -> Compactor:
-    summariser = Summariser(
-        [target], ids=IDS, family=FAMILY, attempts=Attempts(Retries(per_target=0)), max_bytes=max_bytes
-    )
+    attempts = Attempts(Retries(per_target=0))
+    summariser = Summariser([target], ids=IDS, family=FAMILY, attempts=attempts, max_bytes=max_bytes, costs=Costs())
     return Compactor(summariser, SEAL, ids=IDS, family=FAMILY)
 
 
@@ -179,7 +179,7 @@ async def test_a_context_that_is_too_long_is_read_in_parts(scripted: ScriptedUps
     assert "first half" in third[0]
     assert third[1:] == texts[2:]
     assert "all of it" in summary_in(expand([compacted.item], SEAL).items)
-    assert compacted.usage == Usage(input_tokens=14, output_tokens=6)
+    assert compacted.spent.usage == Usage(input_tokens=14, output_tokens=6)
 
 
 async def test_one_item_that_is_too_long_cannot_be_summarised(scripted: ScriptedUpstream, target: Target) -> None:

@@ -11,10 +11,11 @@ from antiphon.app import upstream
 from antiphon.engine.attempts import Attempts, Retries
 from antiphon.engine.counting import Count, count_input, estimate_item, estimate_text, estimate_tokens
 from antiphon.engine.routing import Target
-from antiphon.hub.errors import UpstreamBroken, UpstreamUnavailable
+from antiphon.hub.errors import UnsupportedParameter, UpstreamBroken, UpstreamUnavailable
 from antiphon.hub.items import Item
 from antiphon.hub.turn import TurnRequest
 from tests.engine.contexts import assistant, call, contexts, item, output, reasoning, user
+from tests.providers.kit.calls import image_data
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream, http_json
 
 ONCE = Attempts(Retries(per_target=0))
@@ -146,3 +147,29 @@ def test_the_first_items_of_a_conversation_count_as_the_last_ones() -> None:
     """The estimate does not look at the order."""
     items = [user("a", "one"), assistant("b", "two three"), reasoning("c")]
     assert estimate_tokens(items) == estimate_tokens(items[::-1])
+
+
+async def test_another_target_counts_where_the_first_cannot_be_asked(
+    scripted: ScriptedUpstream, target: Target
+) -> None:
+    """A count goes on to the next target as a turn does; its own model's count is exact."""
+    scripted.then(http_json({"error": {"message": "overloaded"}}, status=503))
+    other = upstream(scripted.url, name="other", counting="completion")
+    targets = [target, Target(other, "other-model")]
+    counted = await count_input(targets, REQUEST, (user("a", "Hi"),), attempts=ONCE)
+    await other.transport.close()
+    assert counted.exact
+    assert [turn.body["model"] for turn in scripted.turns] == [MODEL, "other-model"]
+
+
+async def test_what_may_go_is_not_counted(scripted: ScriptedUpstream) -> None:
+    """What the upstream cannot be told, and what may be left out of the turn, is left out of the count too."""
+    poor = upstream(scripted.url, counting="completion", images=False)
+    shown = item("a", "message", role="user", content=[{"type": "input_text", "text": "Hi"}, image_data()])
+    request = TurnRequest(model=MODEL, drop=frozenset({"input_image"}))
+    with pytest.raises(UnsupportedParameter):
+        await count_input([Target(poor, MODEL)], REQUEST, (shown,), attempts=ONCE)
+    counted = await count_input([Target(poor, MODEL)], request, (shown,), attempts=ONCE)
+    await poor.transport.close()
+    assert counted.exact
+    assert scripted.last_messages == [{"role": "user", "content": "Hi"}]

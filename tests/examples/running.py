@@ -46,7 +46,10 @@ async def run(command: Sequence[Path | str], *, cwd: Path, env: Mapping[str, str
 
 
 def _environment(base_url: str, variables: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGSMITH_"))}
+    configured = ("OPENAI_", "ANTHROPIC_", "LANGSMITH_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(configured)}
     proxies = {name: _NOWHERE for base in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") for name in (base, base.lower())}
     direct = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
-    return {**kept, **proxies, **direct, "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "unused", **variables}
+    openai = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "unused"}
+    anthropic = {"ANTHROPIC_BASE_URL": base_url.removesuffix("/v1"), "ANTHROPIC_API_KEY": "unused"}
+    return {**kept, **proxies, **direct, **openai, **anthropic, **variables}

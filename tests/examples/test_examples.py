@@ -33,6 +33,30 @@ PYTHON = {
     ],
     "openai_resume.py": ["resumed with event: 7", "no event missing: True", "both halves are the answer: True"],
     "openai_websocket.py": ["turn 2 saw items: 3"],
+    "openai_chat.py": [
+        "turn 1 ended with: stop",
+        "turn 2 counted its prompt: True",
+        "whole, the same: True",
+        "in the form of the schema: True",
+    ],
+    "openai_chat_tools.py": ["the model stops for: tool_calls", 'it calls: get_weather {"city": "Rome"}'],
+    "openai_chat_stored.py": [
+        "it is in the list: True",
+        "read again: True",
+        "it was asked: ['Hi, my name is Ada.']",
+        "kept with it: {'example': 'changed'}",
+        "a response went on with items: 3",
+        "deleted: True",
+    ],
+    "openai_embeddings.py": [
+        "vectors: 4 of one size: True",
+        "tokens were counted: True",
+    ],
+    "anthropic_messages.py": [
+        "turn 1 ended with: end_turn",
+        "the final message is the stream: True",
+    ],
+    "anthropic_tools.py": ["the model stops for: tool_use", "it uses: get_weather {'city': 'Rome'}"],
     "agents_session.py": [
         "the session holds: ['user', 'assistant', 'user', 'assistant']",
         "after taking one back: 3",

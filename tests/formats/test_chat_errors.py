@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.formats.chat import ChatFormat
-from antiphon.formats.chat.request import FIELDS
+from antiphon.formats.chat.request import FIELDS, decode
 from antiphon.hub.errors import (
     AntiphonError,
     ContextLengthExceeded,
@@ -47,10 +47,10 @@ def result(call_id: str) -> JsonObject:
 
 
 def refused(**fields: Any) -> InvalidRequest:
-    """The error of a request that is right but for these fields; ``...`` leaves one out."""
+    """The error of a request that is right but for these fields, at any dialect; ``...`` leaves one out."""
     body = {"model": "m", "messages": [HELLO], **fields}
     with pytest.raises(InvalidRequest) as raised:
-        FORMAT.decode({name: value for name, value in body.items() if value is not ...})
+        decode({name: value for name, value in body.items() if value is not ...})
     return raised.value
 
 

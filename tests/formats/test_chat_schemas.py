@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from antiphon.formats.chat import ChatFormat
 from antiphon.formats.chat.completions import CompletionsFormat
 from antiphon.formats.chat.embeddings import decode_embeddings
 from antiphon.formats.chat.published import request_schemas
+from antiphon.formats.chat.request import decode
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.items import JsonObject
 
 SCHEMAS = request_schemas(max_tools=128, refuse_unknown=True)
 DECODERS = {
-    "CreateChatCompletion": ChatFormat().decode,
+    "CreateChatCompletion": decode,
     "CreateCompletion": CompletionsFormat().decode,
     "CreateEmbedding": decode_embeddings,
 }

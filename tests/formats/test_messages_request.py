@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.formats.messages import MessagesFormat
+from antiphon.formats.messages.request import decode
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
 from antiphon.hub.items import JsonObject, Private
 from antiphon.providers.anthropic import Anthropic
@@ -416,7 +417,7 @@ REFUSED: dict[str, tuple[JsonObject, str]] = {
 def test_what_cannot_be_served_is_refused_by_name(fields: JsonObject, param: str) -> None:
     """A field that is valid in the API and has nothing behind it is named, in the message as well."""
     with pytest.raises(UnsupportedParameter) as caught:
-        FORMAT.decode({**body(), **fields})
+        decode({**body(), **fields})
 
     assert caught.value.param == param
     assert f"'{param}'" in caught.value.message
@@ -473,7 +474,7 @@ WRONG: dict[str, tuple[JsonObject, str | None]] = {
 def test_what_is_wrong_is_named(fields: JsonObject, param: str) -> None:
     """A field of the wrong form is an error that says where it is."""
     with pytest.raises(InvalidRequest) as caught:
-        FORMAT.decode({name: value for name, value in {**body(), **fields}.items() if value is not None})
+        decode({name: value for name, value in {**body(), **fields}.items() if value is not None})
 
     assert not isinstance(caught.value, UnsupportedParameter)
     assert caught.value.param == param

@@ -20,6 +20,10 @@ JSON = (b"content-type", b"application/json")
 _MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
 _CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
 _OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "done"}
+_CHAT_CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+_THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmVk"}
+_TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
+_TOOL_RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "done"}]}
 _FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}}
 
 GOOD: Sequence[tuple[str, dict[str, Any]]] = (
@@ -74,12 +78,57 @@ GOOD: Sequence[tuple[str, dict[str, Any]]] = (
     ("/v1/conversations/conv_" + "0" * 50, {"metadata": {"k": "v"}}),
     ("/v1/conversations/conv_" + "0" * 50 + "/items", {"items": [_MESSAGE]}),
     ("/v1/prompts", {"name": "p", "instructions": "Say {{word}}.", "variables": {"word": {"default": "hi"}}}),
+    (
+        "/v1/chat/completions",
+        {
+            "model": MODEL,
+            "messages": [
+                {"role": "developer", "content": "Be kind."},
+                {"role": "user", "content": [{"type": "text", "text": "hi"}], "name": "n"},
+                {"role": "assistant", "content": None, "tool_calls": [_CHAT_CALL]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "done"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+            "tool_choice": "auto",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "store": True,
+            "metadata": {"k": "v"},
+            "stop": ["x"],
+            "response_format": {"type": "json_object"},
+        },
+    ),
+    ("/v1/completions", {"model": MODEL, "prompt": ["hi"], "max_tokens": 9, "stream": True, "stop": "x"}),
+    (
+        "/v1/messages",
+        {
+            "model": MODEL,
+            "max_tokens": 2000,
+            "system": [{"type": "text", "text": "Be kind."}],
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": [_THOUGHT, _TOOL_USE]},
+                {"role": "user", "content": [_TOOL_RESULT]},
+            ],
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+            "tool_choice": {"type": "auto"},
+            "stream": True,
+            "stop_sequences": ["x"],
+            "metadata": {"user_id": "someone"},
+        },
+    ),
+    (
+        "/v1/messages/count_tokens",
+        {"model": MODEL, "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]},
+    ),
 )
 
 PATHS = (
     "/v1/responses", "/v1/responses/resp_" + "0" * 50, "/v1/responses/x/input_items", "/v1/responses/x/cancel",
     "/v1/conversations", "/v1/conversations/x", "/v1/conversations/x/items/y", "/v1/conversations/import", "/v1/models",
-    "/v1/models/m", "/v1/prompts/x", "/healthz", "/readyz", "/openapi.json", "/", "/v1", "/v1/", "//v1/responses",
+    "/v1/models/m", "/v1/prompts/x", "/healthz", "/readyz",
+    "/v1/chat/completions", "/v1/chat/completions/x", "/v1/messages", "/v1/messages/x", "/v1/completions",
+    "/openapi.json", "/", "/v1", "/v1/", "//v1/responses",
 )  # fmt: skip
 
 HOSTILE_TEXT = (

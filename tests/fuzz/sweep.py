@@ -1,9 +1,9 @@
 """
 Asks one gateway after the other hostile requests, and looks at every answer.
 
-What has to hold: exactly one answer; never a 5xx, because nothing behind the gateway fails; an error is OpenAI's
-envelope with the request's id; anything else is what its Content-Type says; no line of level error in the log; and the
-process does not grow.
+What has to hold: exactly one answer; never a 5xx, because nothing behind the gateway fails; an error is the envelope of
+its path, OpenAI's or that of Messages, with the request's id; anything else is what its Content-Type says; no line of
+level error in the log; and the process does not grow.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = ["Report", "sweep", "violation"]
 # A gateway keeps what it stored; a new one now and then keeps that apart from what would be a leak.
 _PER_GATEWAY = 5_000
 _MOST_VIOLATIONS = 20
+_MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 @dataclass
@@ -115,14 +116,29 @@ def violation(request: Request, answer: Answer) -> str | None:
         return "a body for HEAD" if answer.body else None
     try:
         if answer.status >= 400:
-            assert answer.error["message"]
+            assert _message(request, answer)
         elif answer.headers["content-type"] == "application/json":
             orjson.loads(answer.body)
         elif answer.headers["content-type"].startswith("text/event-stream"):
-            assert answer.body.endswith(b"data: [DONE]\n\n")
+            assert answer.body.endswith(_MESSAGE_STOP if _is_messages(request) else b"data: [DONE]\n\n")
     except (AssertionError, KeyError, orjson.JSONDecodeError) as error:
         return f"not an answer of its kind ({type(error).__name__} {error})"
     return None
+
+
+def _is_messages(request: Request) -> bool:
+    path = request.target.partition("?")[0]
+    return path == "/v1/messages" or path.startswith("/v1/messages/")
+
+
+def _message(request: Request, answer: Answer) -> str:
+    """What an error says, in the envelope that its path has."""
+    if not _is_messages(request):
+        return str(answer.error["message"])
+    envelope = answer.json
+    assert set(envelope) == {"type", "error", "request_id"}
+    assert envelope["request_id"] == answer.headers["x-request-id"]
+    return str(envelope["error"]["message"])
 
 
 def _peak_bytes() -> int:

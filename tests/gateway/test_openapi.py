@@ -44,6 +44,11 @@ def routes_of(client: Client) -> tuple[Route, ...]:
     return client.gateway.asgi().routes.routes
 
 
+def shown_status(route: Route, status: int) -> str:
+    """The HTTP status that an error of *status* is answered with there."""
+    return str(status if route.error_form is None else route.error_form.shown_status(status))
+
+
 def complaints(document: Any, name: str, value: object) -> list[str]:
     """What a schema of the document says against a value."""
     root = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
@@ -86,7 +91,7 @@ async def test_every_operation_is_documented_whole(sqlite_client: Client, docume
         parameters = operation.get("parameters", [])
         assert list(route.placeholders) == [p["name"] for p in parameters if p["in"] == "path"]
         assert all(p["description"] for p in parameters if p["in"] != "path"), route.name
-        assert {str(error.status) for error in route.errors} <= set(operation["responses"])
+        assert {shown_status(route, error.status) for error in route.errors} <= set(operation["responses"])
         assert operation["x-antiphon-extension"] is route.extension
 
 

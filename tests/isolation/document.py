@@ -18,6 +18,7 @@ __all__ = ["IDS", "WORDS", "Field", "Operation", "UnknownField", "fields_of", "l
 IDS: Mapping[str, tuple[str, ...]] = {
     "response_id": ("response",),
     "previous_response_id": ("response",),
+    "completion_id": ("completion",),
     "conversation": ("conversation",),
     "conversation_id": ("conversation",),
     "item_id": ("item",),
@@ -28,6 +29,7 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "actor": ("actor",),
     "end_user": ("end_user",),
     "user": ("end_user",),
+    "user_id": ("end_user",),
     "safety_identifier": ("end_user",),
     "idempotency-key": ("idempotency_key",),
     "encrypted_content": ("sealed",),
@@ -36,6 +38,8 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "key_id": ("api_key",),
     # Tokens of clients and of model servers: nothing is looked up by them, and so it has to stay.
     "call_id": ("word",),
+    "tool_call_id": ("word",),
+    "tool_use_id": ("word",),
     "approval_request_id": ("word",),
     "connector_id": ("word",),
     "container": ("word",),
@@ -53,10 +57,14 @@ IDS_BY_PLACE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("after", "/v1/conversations/{conversation_id}/items"): ("item",),
     ("after", "/v1/prompts"): ("prompt",),
     ("after", "/v1/webhook_deliveries"): ("delivery",),
+    ("after", "/v1/chat/completions"): ("completion",),
+    ("after", "/v1/chat/completions/{completion_id}/messages"): ("message",),
     ("id", "prompt"): ("prompt",),
     ("id", "conversation"): ("conversation",),
     ("id", "input"): ("item",),
     ("id", "items"): ("item",),
+    ("id", "tool_calls"): ("word",),
+    ("id", "content"): ("word",),
     ("id", "/admin/v1/tenants"): ("tenant",),
 }
 
@@ -64,11 +72,17 @@ IDS_BY_PLACE: Mapping[tuple[str, str], tuple[str, ...]] = {
 WORDS = frozenset(
     {
         "allowed_tools",
+        "anthropic-beta",
+        "anthropic-version",
         "arguments",
         "authorization",
+        "city",
         "code",
         "commands",
         "content",
+        "context",
+        "country",
+        "data",
         "default",
         "definition",
         "description",
@@ -89,19 +103,34 @@ WORDS = frozenset(
         "output",
         "path",
         "personality",
+        "prompt",
         "queries",
         "reason",
+        "reasoning",
+        "reasoning_content",
         "refusal",
+        "region",
         "result",
         "server_description",
         "server_label",
         "server_url",
+        "signature",
+        "source",
         "stderr",
         "stdout",
+        "stop",
+        "stop_sequences",
+        "suffix",
+        "system",
         "text",
+        "thinking",
+        "timezone",
+        "title",
+        "url",
         "variables.*",
         "version",
         "x-antiphon-conversation-wait-ms",
+        "x-antiphon-drop",
         "x-antiphon-on-disconnect",
     }
 )  # fmt: skip
@@ -299,10 +328,15 @@ _LINES = b'{"type":"message","role":"user","content":"x"}\n'
 
 # What a body needs besides what its schema requires.
 _ASKS = {"model": "scripted-1", "input": _TEXT}
+_TALKS = {"model": "scripted-1", "messages": [{"role": "user", "content": _TEXT}]}
 _GIVEN: Mapping[tuple[str, ...], Mapping[str, Any]] = {
     ("/v1/responses",): _ASKS,
     ("/v1/responses/compact",): _ASKS,
     ("/v1/responses/input_tokens",): _ASKS,
+    ("/v1/chat/completions",): _TALKS,
+    ("/v1/completions",): {"model": "scripted-1", "prompt": _TEXT},
+    ("/v1/messages",): {**_TALKS, "max_tokens": 16},
+    ("/v1/messages/count_tokens",): _TALKS,
     ("/v1/prompts",): {"instructions": _TEXT},
     ("/v1/prompts/{prompt_id}",): {"instructions": _TEXT},
 }

@@ -13,14 +13,16 @@ from typing import Any
 
 __all__ = ["Comparable", "altered", "comparable", "invented"]
 
-_OURS = re.compile(r"(?i)([a-z]+_)([0-9a-f]{16})([0-9a-f]{10})?([0-9a-f]+)")
+_OURS = re.compile(r"(?i)([a-z]+[_-])([0-9a-f]{16})([0-9a-f]{10})?([0-9a-f]+)(-[0-9]+)?")
 _SEALED = "ags1_"
 
-_ID = re.compile(r"\b(?:[a-z]+_[0-9a-f]{32,50}|call_[0-9a-f]{24}|evt_[0-9a-f]{32})\b")
-_TIME = re.compile(r'("(?:[a-z_]+_at|at_ms|at)": ?)\d+')
+_ID = re.compile(r"\b(?:[a-z]+_[0-9a-f]{32,50}|(?:chatcmpl|cmpl)-[0-9a-f]{50}|call_[0-9a-f]{24}|evt_[0-9a-f]{32})\b")
+_TIME = re.compile(r'("(?:[a-z_]+_at|at_ms|at|created)": ?)\d+')
 _VERSION = re.compile(r'"version":"\d+"')
 _SEALED_TEXT = re.compile(r"ags1_[A-Za-z0-9_-]+")
-_BY_CHANCE = frozenset(("x-request-id", "openai-processing-ms", "x-antiphon-overhead-ms", "content-length"))
+_BY_CHANCE = frozenset(
+    ("x-request-id", "request-id", "openai-processing-ms", "x-antiphon-overhead-ms", "content-length")
+)
 
 Comparable = tuple[Any, ...]
 
@@ -35,8 +37,8 @@ def invented(value: str) -> str:
         return _SEALED + base64.urlsafe_b64encode(os.urandom(size)).rstrip(b"=").decode()
     ours = _OURS.fullmatch(value)
     if ours is not None:
-        prefix, family, middle, rest = ours.groups("")
-        made = f"{prefix}{_hex(len(family))}{middle}{_hex(len(rest))}"
+        prefix, family, middle, rest, place = ours.groups("")
+        made = f"{prefix}{_hex(len(family))}{middle}{_hex(len(rest))}{place}"
         return made.upper() if value.isupper() else made
     return "".join(_another(char) for char in value)
 

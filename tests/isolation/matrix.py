@@ -27,10 +27,22 @@ from tests.support.asgi_client import Answer
 __all__ = ["Matrix", "Report"]
 
 # Kinds of ids that stand for each other as "one of another type".
-_OTHER_KIND = {"response": "conversation", "conversation": "response", "item": "response", "prompt": "item"}
+_OTHER_KIND = {
+    "response": "conversation",
+    "conversation": "response",
+    "item": "response",
+    "prompt": "item",
+    "completion": "response",
+    "message": "completion",
+}
 
 # What is looked for in the store where a field names it.
-_LOOKED_UP = frozenset(("response", "conversation", "item", "prompt", "end_user", "delivery", "object", "actor"))
+_LOOKED_UP = frozenset(
+    (
+        *("response", "conversation", "item", "prompt", "end_user", "delivery", "object", "actor"),
+        *("completion", "message"),
+    )
+)
 
 _TELLING_TYPES = ("UserMessageInput", "FunctionCallInput", "ItemReferenceInput", "CompactionInput", "ReasoningInput")
 
@@ -41,6 +53,8 @@ _MODES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "deleteResponse": ({"cascade": "true"}, {"receipt": "true"}, {"cascade": "true", "dry_run": "true"}),
     "deleteConversation": ({"cascade": "true"}, {"receipt": "true"}, {"cascade": "true", "dry_run": "true"}),
     "eraseEndUser": ({"dry_run": "true"},),
+    "createChatCompletion": ({"stream": True}, {"store": True}),
+    "createMessage": ({"stream": True},),
 }
 
 
@@ -192,12 +206,13 @@ class Matrix:
     async def _bad_credentials(
         self, asked: Asked, value: str, credentials: Mapping[str, str | None], *, admin: bool = False
     ) -> None:
-        """401, and the same bytes for every operation and every id."""
+        """401, and the same bytes for every operation of a dialect and every id."""
         for name, key in credentials.items():
             answer = await self._ask(asked, key, admin=admin)
             body = answer.body if key is None else answer.body.replace(shown(key).encode(), b"KEY")
             found = comparable(answer.status, answer.headers, body, "")
-            expected = self._refused.setdefault("without a key" if key is None else "with a bad key", found)
+            kind = "without a key" if key is None else "with a bad key"
+            expected = self._refused.setdefault(_in_dialect(asked.operation, kind), found)
             if answer.status != 401 or found != expected:
                 self._problem(asked, name, f"is answered {found}, others {expected}")
             self._see(asked, name, answer, value)
@@ -207,7 +222,7 @@ class Matrix:
         scope = str(asked.operation.scope)
         answer = await self._ask(asked, await self._stage.key_without(scope))
         found = comparable(answer.status, answer.headers, answer.body, "")
-        if answer.status != 403 or found != self._refused.setdefault(scope, found):
+        if answer.status != 403 or found != self._refused.setdefault(_in_dialect(asked.operation, scope), found):
             self._problem(asked, "other scope", f"is answered {found}")
         self._see(asked, "other scope", answer, value)
 
@@ -342,6 +357,11 @@ class Matrix:
 
     def _problem(self, asked: Asked, label: str, why: str) -> None:
         self.report.problems.append(f"{asked.operation.method} {asked.target} {asked.body!r} {label}: {why}")
+
+
+def _in_dialect(operation: Operation, refusal: str) -> str:
+    """The name of a refusal in the form that errors have at an operation's path."""
+    return f"{refusal}, in Messages" if operation.path.startswith("/v1/messages") else refusal
 
 
 def _with_path(operation: Operation, live: Mapping[str, Sequence[str]], name: str, value: str) -> str:

@@ -289,6 +289,9 @@ async def populated(stage: Stage, tenant: Tenant, *, people: int = _PEOPLE) -> T
     asked = {"model": MODEL, "previous_response_id": live["response"][0]}
     compacted = await stage.done(tenant, "POST", "/v1/responses/compact", asked)
     live["sealed"] = [compacted["output"][-1]["encrypted_content"]]
+    talk = {"model": MODEL, "store": True, "messages": [{"role": "user", "name": word, "content": word}]}
+    completion = await stage.done(tenant, "POST", "/v1/chat/completions", {**talk, "metadata": {"mark": word}})
+    live["completion"], live["message"] = [completion["id"]], [f"{completion['id']}-0"]
     live["word"] = [f"call_{word}{next(numbers)}"]
     live["object"], live["actor"] = [live["response"][1]], list(live["api_key"])
     live["delivery"] = await _deliveries(stage, tenant)
@@ -326,6 +329,9 @@ async def _deleted(stage: Stage, tenant: Tenant, word: str) -> dict[str, list[st
     items = [{"role": "user", "content": "x"}]
     conversation = await stage.done(tenant, "POST", "/v1/conversations", {"items": items})
     held = await stage.done(tenant, "GET", f"/v1/conversations/{conversation['id']}/items")
+    talk = {"model": MODEL, "store": True, "messages": [{"role": "user", "content": word}]}
+    completion = await stage.done(tenant, "POST", "/v1/chat/completions", talk)
+    await stage.done(tenant, "DELETE", f"/v1/chat/completions/{completion['id']}")
     prompt = await stage.done(tenant, "POST", "/v1/prompts", {"instructions": word})
     await stage.done(tenant, "DELETE", f"/v1/conversations/{conversation['id']}")
     await stage.done(tenant, "DELETE", f"/v1/prompts/{prompt['id']}")
@@ -335,6 +341,8 @@ async def _deleted(stage: Stage, tenant: Tenant, word: str) -> dict[str, list[st
         "conversation": [conversation["id"]],
         "item": [held["data"][0]["id"], response["output"][0]["id"]],
         "prompt": [prompt["id"]],
+        "completion": [completion["id"]],
+        "message": [f"{completion['id']}-0"],
         "end_user": [asked["user"]],
     }
 

@@ -14,6 +14,10 @@ from tests.cli.running import finished
 from tests.support.gateway_process import GatewayProcess
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
+_READS = (
+    *("responses.retrieve", "conversations.retrieve", "items.retrieve", "responses.create, of"),
+    *("chat.completions.retrieve", "chat.completions.messages.list"),
+)
 _UNKNOWN = (openai.NotFoundError, openai.BadRequestError)
 
 
@@ -66,6 +70,12 @@ def _calls(client: openai.AsyncOpenAI, ids: dict[str, str]) -> Iterator[tuple[st
     yield "items.list", lambda: _listed(conversations.items.list(conversation))
     yield "items.create", lambda: conversations.items.create(conversation, items=[message])
     yield "items.retrieve", lambda: conversations.items.retrieve(item, conversation_id=conversation)
+    stored, completion = client.chat.completions, ids["completion"]
+    yield "chat.completions.retrieve", lambda: stored.retrieve(completion)
+    yield "chat.completions.update", lambda: stored.update(completion, metadata={"a": "b"})
+    yield "chat.completions.delete", lambda: stored.delete(completion)
+    yield "chat.completions.list, after", lambda: _listed(stored.list(after=completion))
+    yield "chat.completions.messages.list", lambda: _listed(stored.messages.list(completion))
     yield "items.delete", lambda: conversations.items.delete(item, conversation_id=conversation)
 
 
@@ -99,7 +109,7 @@ async def test_the_official_client_reaches_nothing_of_another_tenant(tmp_path: P
             assert refused == expected, name
         assert await _all_of(second, ids) == before
         for name, call in _calls(second, ids):
-            if name in ("responses.retrieve", "conversations.retrieve", "items.retrieve", "responses.create, of"):
+            if name in _READS:
                 assert await call() is not None
 
 
@@ -109,7 +119,15 @@ async def _made(client: openai.AsyncOpenAI) -> dict[str, str]:
     response = await client.responses.create(model=MODEL, input="x")
     items = await _listed(client.conversations.items.list(conversation.id))
     prompt: Any = await client.post("/prompts", body={"instructions": "x"}, cast_to=object)
-    return {"response": response.id, "conversation": conversation.id, "item": items[0].id, "prompt": prompt["id"]}
+    asked: Any = [{"role": "user", "content": "x"}]
+    completion = await client.chat.completions.create(model=MODEL, messages=asked, store=True)
+    return {
+        "response": response.id,
+        "conversation": conversation.id,
+        "item": items[0].id,
+        "prompt": prompt["id"],
+        "completion": completion.id,
+    }
 
 
 async def _all_of(client: openai.AsyncOpenAI, ids: dict[str, str]) -> list[Any]:
@@ -118,6 +136,7 @@ async def _all_of(client: openai.AsyncOpenAI, ids: dict[str, str]) -> list[Any]:
         await client.get("/responses", cast_to=object),
         await client.get("/conversations", cast_to=object),
         await client.get("/prompts", cast_to=object),
+        await client.get("/chat/completions", cast_to=object),
         (await client.responses.retrieve(ids["response"])).to_dict(),
         [each.to_dict() for each in await _listed(client.conversations.items.list(ids["conversation"]))],
     ]

@@ -14,6 +14,8 @@ from tests.isolation.timing import OPERATIONS, differs, measuring
 from tests.isolation.welch import LIMIT, trimmed, welch
 
 _SAMPLES = 2000
+# A busy machine may bury a planted difference in noise; that there is none has to be seen at once.
+_LOOKS = 3
 
 
 async def test_foreign_ids_take_as_long_as_missing_ones(tmp_path: Path) -> None:
@@ -28,7 +30,11 @@ async def test_a_look_into_the_other_tenant_is_noticed(tmp_path: Path) -> None:
     """A store that looks whether another tenant has the id, and tells nobody, is caught by its time alone."""
     async with measuring(tmp_path, around=_Curious) as timing:
         ask = timing.surfaces["in the process"]
-        assert await differs(timing, OPERATIONS["GET response"], ask, samples=_SAMPLES)
+        look = OPERATIONS["GET response"]
+        for _ in range(_LOOKS):
+            if await differs(timing, look, ask, samples=_SAMPLES):
+                return
+        pytest.fail("the planted look was not noticed")
 
 
 class _Curious:

@@ -170,6 +170,22 @@ class TestRunning:
         with pytest.raises(ProcessLookupError):
             os.kill(process_id, 0)
 
+    async def test_it_keeps_prefixes_if_it_is_told_to(self) -> None:
+        """With a prefix cache, a request goes on from what was computed for the one before it."""
+        asked = {"messages": [{"role": "user", "content": "Hi, my name is Ada."}], "max_tokens": 1}
+        async with (
+            LocalModel(threads=1, prefix_cache=True) as model,
+            aiohttp.ClientSession(model.server_url) as session,
+        ):
+            cached = []
+            for _ in range(2):
+                async with session.post("/v1/chat/completions", json=asked) as reply:
+                    cached.append((await reply.json())["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+        first, second = cached
+        assert first == 0
+        assert second > 0
+
     async def test_it_dies_with_its_parent(self) -> None:
         """When the process that started it is killed, the model ends too, although nobody told it."""
         script = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from antiphon.hub.items import JsonObject
+from tests.providers.kit.requests import TOLD_ID
 
 __all__ = ["BODIES", "call_part", "model", "response_part", "user"]
 
@@ -171,4 +172,22 @@ BODIES: dict[str, JsonObject | str] = {
     "an end user": _HI,
     "a cache key": _HI,
     "a service tier": {**_HI, "serviceTier": "flex"},
+    "texts to stop at": _config(stopSequences=["END", "###"]),
+    "a tool that failed": {
+        "contents": [
+            user("Hi"),
+            model(call_part("call_1", "look", {}, SKIP)),
+            user(response_part("call_1", "look", {"error": "No city."})),
+        ],
+        **_tools(_LOOK),
+    },
+    "what another upstream's tools made": {
+        "contents": [
+            user("Hi"),
+            model(call_part(TOLD_ID, "find", {"q": "x"})),
+            user(response_part(TOLD_ID, "find", {"output": "Found."})),
+            model("Hello."),
+            user("Who?"),
+        ]
+    },
 }

@@ -12,8 +12,9 @@ from antiphon.hub.turn import ModelCall
 from antiphon.hub.upstream import UpstreamRequest
 from antiphon.providers.openai_responses import OpenAIResponses, Quirks
 from tests.providers.kit.calls import file_data, image_data, image_url, model_call
+from tests.providers.kit.requests import TOLD_ID
 
-__all__ = ["EXPECTED", "encode", "encoded_body", "encoded_input", "hashed", "message"]
+__all__ = ["EXPECTED", "REFUSED", "encode", "encoded_body", "encoded_input", "hashed", "message"]
 
 
 def encode(call: ModelCall, **quirks: Any) -> UpstreamRequest:
@@ -160,4 +161,14 @@ EXPECTED: dict[str, JsonObject] = {
     "an end user": _body(safety_identifier="u-1"),
     "a cache key": _body(prompt_cache_key="thread-1"),
     "a service tier": _body(service_tier="flex"),
+    "a tool that failed": _body(_HI, _call("call_1"), _output("call_1", "No city."), tools=[_LOOK]),
+    "what another upstream's tools made": _body(
+        _HI,
+        {**_call(TOLD_ID, '{"q":"x"}'), "name": "find"},
+        _output(TOLD_ID, "Found."),
+        message("assistant", "Hello."),
+        message("user", "Who?"),
+    ),
 }
+# What other dialects have and this API has not.
+REFUSED = {"texts to stop at": "stop"}

@@ -71,6 +71,7 @@ EXPECTED: dict[str, Expected] = {
     "text_every_character": Expected([message(text('"Grüß\ndich" 👋\u2028\\\t\r</s>'))], completed()),
     "empty": Expected([], completed(Usage(input_tokens=12, output_tokens=2))),
     "length": Expected([message(text("Once upon"), status="incomplete")], incomplete("max_output_tokens")),
+    "stop_sequence": Expected([message(text("Hello."))], msgspec.structs.replace(completed(), stop_sequence="END")),
     "window": Expected([message(text("Once"), status="incomplete")], incomplete("max_output_tokens")),
     "filtered": Expected([message(text("The first step"), status="incomplete")], incomplete("content_filter")),
     "refusal": Expected(
@@ -109,7 +110,7 @@ EXPECTED: dict[str, Expected] = {
         {0: [thinking("First.", "c2lnMQ==")], 2: [thinking("Second.", "c2lnMg==")]},
     ),
     "two_thoughts": Expected(
-        [reasoning("One.\n\nTwo."), message(text("Ok."))],
+        [reasoning("One.", "Two."), message(text("Ok."))],
         completed(),
         {0: [thinking("One.", "c2lnMQ=="), thinking("Two.", "c2lnMg==")]},
     ),

@@ -181,6 +181,7 @@ def test_no_count(body: bytes) -> None:
 def test_models() -> None:
     """All models come on one page, with their date and how much they take."""
     asked = Anthropic().list_models()
+    assert asked is not None
     listed = {
         "data": [
             {

@@ -11,7 +11,7 @@ from antiphon.hub.errors import UnsupportedParameter
 from antiphon.hub.items import JsonObject
 from antiphon.providers.anthropic import Anthropic
 from tests.providers.kit.calls import file_data, image_data
-from tests.providers.kit.requests import REQUESTS
+from tests.providers.kit.requests import REQUESTS, TOLD_ID
 
 _MARK = {"cache_control": {"type": "ephemeral"}}
 _CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -146,6 +146,22 @@ SENT: dict[str, JsonObject] = {
     "an end user": body(metadata={"user_id": "u-1"}),
     "a cache key": body(),
     "a service tier": body(),
+    "texts to stop at": body(stop_sequences=["END", "###"]),
+    "a tool that failed": body(
+        user("Hi"),
+        assistant(use("call_1", {})),
+        user({**result("call_1", "No city."), "is_error": True}),
+        **_LOOK_LAST,
+    ),
+    "what another upstream's tools made": body(
+        user("Hi"),
+        assistant(use(TOLD_ID, {"q": "x"}, "find")),
+        user({**result(TOLD_ID, "Found.")}),
+        assistant(text("Hello.", **_MARK)),
+        user("Who?"),
+        tools=[{"name": "find", "input_schema": {"type": "object"}, **_MARK}],
+        tool_choice={"type": "none"},
+    ),
 }
 REFUSED = {
     "a hosted tool": "tools[0]",
@@ -159,6 +175,7 @@ NOT_APPLIED = {
     "a cache key": ("prompt_cache_key",),
     "a service tier": ("service_tier",),
     "a summary of reasoning": ("reasoning.summary",),
+    "what another upstream's tools made": ("history.web_search_call",),
 }
 
 

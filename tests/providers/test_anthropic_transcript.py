@@ -480,8 +480,8 @@ def test_what_cannot_be_said_of_an_output() -> None:
 
 def test_what_cannot_be_said_of_the_history() -> None:
     """An item of the history has no place in the client's input: it is named by its id."""
-    with pytest.raises(UnsupportedParameter, match=r"Item 'item_1' of the history: .*'mcp_call'") as refused:
-        body(item("mcp_call"), user("a"), input_start=1)
+    with pytest.raises(UnsupportedParameter, match=r"Item 'item_1' of the history: .*'input_video'") as refused:
+        body(user({"type": "input_video"}), user("a"), input_start=1)
 
     assert refused.value.param == "input"
 

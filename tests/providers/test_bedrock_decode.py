@@ -42,9 +42,10 @@ def text(value: str, *annotations: JsonObject) -> JsonObject:
     return {"type": "output_text", "text": value, "annotations": list(annotations), "logprobs": []}
 
 
-def reasoning(value: str = "") -> JsonObject:
+def reasoning(*texts: str) -> JsonObject:
     body: JsonObject = {"type": "reasoning", "status": "completed", "summary": []}
-    return {**body, "content": [{"type": "reasoning_text", "text": value}]} if value else body
+    content = [{"type": "reasoning_text", "text": value} for value in texts]
+    return {**body, "content": content} if content else body
 
 
 def call(name: str, arguments: str, *, status: str = "completed", **more: str) -> JsonObject:
@@ -68,6 +69,7 @@ EXPECTED: dict[str, Expected] = {
     "characters": Expected([message(text('Say "hi"\n\tGrüß 👋\u2028\\ end'))], COMPLETED),
     "empty": Expected([], ReplyEnd(status="completed", usage=Usage(input_tokens=12))),
     "cut_short": Expected([message(text("Once upon"), status="incomplete")], CUT_SHORT),
+    "stop_sequence": Expected([message(text("Paris is it."))], msgspec.structs.replace(COMPLETED, stop_sequence="END")),
     "window_exceeded": Expected([message(text("Once"), status="incomplete")], CUT_SHORT),
     "filtered": Expected(
         [message(text("The"), status="incomplete")],
@@ -95,7 +97,7 @@ EXPECTED: dict[str, Expected] = {
         {0: {"blocks": [{"chars": 13, "signature": "EqoBCkgIARABGAIiQA=="}]}},
     ),
     "reasoning_sealed": Expected(
-        [reasoning("First.Then."), message(text("Done.")), reasoning(), message(text(" Really."))],
+        [reasoning("First.", "Then."), message(text("Done.")), reasoning(), message(text(" Really."))],
         COMPLETED,
         {
             0: {

@@ -28,7 +28,7 @@ from tests.providers.kit.calls import (
     model_call,
     user,
 )
-from tests.providers.kit.requests import REQUESTS
+from tests.providers.kit.requests import REQUESTS, TOLD_ID
 
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _IMAGE = {"image": {"format": "png", "source": {"bytes": _PNG}}}
@@ -192,6 +192,29 @@ BODIES: dict[str, JsonObject | str] = {
     "an end user": HI,
     "a cache key": HI,
     "a service tier": {**HI, "serviceTier": {"type": "flex"}},
+    "texts to stop at": {
+        **HI,
+        "inferenceConfig": {"stopSequences": ["END", "###"]},
+        "additionalModelResponseFieldPaths": ["/stop_sequence"],
+    },
+    "a tool that failed": {
+        "messages": [
+            says("user", "Hi"),
+            says("assistant", use("call_1", {})),
+            says("user", result("call_1", "No city.")),
+        ],
+        "toolConfig": {"tools": [LOOK]},
+    },
+    "what another upstream's tools made": {
+        "messages": [
+            says("user", "Hi"),
+            says("assistant", use(TOLD_ID, {"q": "x"}, "find")),
+            says("user", result(TOLD_ID, "Found.")),
+            says("assistant", "Hello."),
+            says("user", "Who?"),
+        ],
+        "toolConfig": {"tools": [spec("find", {"type": "object"})]},
+    },
 }
 NOT_APPLIED = {
     "one call at a time": ("parallel_tool_calls",),
@@ -199,6 +222,7 @@ NOT_APPLIED = {
     "a summary of reasoning": ("reasoning.summary",),
     "an end user": ("safety_identifier",),
     "a cache key": ("prompt_cache_key",),
+    "what another upstream's tools made": ("history.web_search_call",),
 }
 ACCEPTED = [name for name, body in BODIES.items() if not isinstance(body, str)]
 
@@ -461,7 +485,7 @@ def test_a_call_without_its_result() -> None:
 def test_an_item_of_the_history_is_named_by_its_id() -> None:
     """What cannot be sent of the history is not blamed on a place in the input."""
     with pytest.raises(UnsupportedParameter, match="'item_1' of the history") as raised:
-        encoded(model_call(item("holograph"), user("Hi"), input_start=1))
+        encoded(model_call(user({"type": "input_video"}), user("Hi"), input_start=1))
 
     assert raised.value.param == "input"
 

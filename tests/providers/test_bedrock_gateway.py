@@ -18,7 +18,6 @@ from tests.transport.servers import Server, reply, saying, serving
 
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
 KEYS = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "test-secret-key"}
-NOT_THERE = reply(b"<UnknownOperationException/>", status="404 Not Found")
 FORBIDDEN = reply(
     b'{"message":"The security token included in the request is invalid."}',
     "x-amzn-errortype: UnrecognizedClientException",
@@ -33,8 +32,8 @@ def streamed(name: str) -> bytes:
 
 @asynccontextmanager
 async def behind(*answers: bytes, environment: dict[str, str] = KEYS) -> AsyncIterator[tuple[Gateway, Server]]:
-    """A gateway, and the server behind it: it cannot list its models, and then gives these answers."""
-    waiting = [NOT_THERE, *answers]
+    """A gateway, and the server behind it, which gives these answers."""
+    waiting = list(answers)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await saying(waiting.pop(0))(reader, writer)
@@ -44,6 +43,7 @@ async def behind(*answers: bytes, environment: dict[str, str] = KEYS) -> AsyncIt
             f"http://127.0.0.1:{server.port}",
             name="aws",
             provider="bedrock",
+            models=[MODEL],
             key_variable="AWS_BEARER_TOKEN_BEDROCK" if "AWS_BEARER_TOKEN_BEDROCK" in environment else None,
             environment=environment,
         )
@@ -58,7 +58,7 @@ async def asked(gateway: Gateway, input_: Any, **more: Any) -> Any:
 
 
 async def test_turns() -> None:
-    """A model that is served under any name thinks, calls, and gets its signed thought back with the call's result."""
+    """A model thinks, calls, and gets its signed thought back with the call's result."""
     async with behind(streamed("reasoning_then_call"), streamed("text")) as (gateway, server):
         first = await asked(gateway, "Weather?", tools=[{"type": "function", "name": "look", "parameters": None}])
         call = first["output"][1]
@@ -69,7 +69,7 @@ async def test_turns() -> None:
     assert "EqoBCkgIARABGAIiQA" not in repr((first, second))
     assert second["output"][0]["content"][0]["text"] == "Paris is it."
     assert second["usage"]["input_tokens"] == 12
-    _, _, body = server.bodies
+    _, body = server.bodies
     blocks = orjson.loads(body)["messages"][1]["content"]
     assert blocks[0]["reasoningContent"]["reasoningText"]["signature"] == "EqoBCkgIARABGAIiQA=="
     assert blocks[1]["toolUse"]["toolUseId"] == call["call_id"]

@@ -289,12 +289,14 @@ def test_counts_that_are_none(body: bytes) -> None:
 
 
 def test_models() -> None:
-    """Models are the control plane's; where a base URL leads there as well, they are listed."""
-    dialect = Bedrock()
+    """Models are the control plane's, so there is no list; where a base URL leads there as well, there is one."""
+    dialect = Bedrock(Quirks(lists_models=True))
     body = {"modelSummaries": [{"modelId": "amazon.nova-lite-v1:0", "providerName": "Amazon"}, {"modelId": "m"}]}
 
     request = dialect.list_models()
 
+    assert Bedrock().list_models() is None
+    assert request is not None
     assert (request.method, request.path, request.body) == ("GET", "/foundation-models", b"")
     assert dialect.decode_models(orjson.dumps(body)) == [
         {"id": "amazon.nova-lite-v1:0", "object": "model", "created": 0, "owned_by": "Amazon"},

@@ -69,6 +69,7 @@ NOT_APPLIED = {
     "one call at a time": ("parallel_tool_calls",),
     "an end user": ("safety_identifier",),
     "a cache key": ("prompt_cache_key",),
+    "what another upstream's tools made": ("history.web_search_call",),
 }
 
 
@@ -297,7 +298,7 @@ def test_an_image_in_an_assistants_message_is_refused() -> None:
 def test_an_item_of_the_history_is_named_by_its_id() -> None:
     """What stands before the input has no place in it: the refusal names the item."""
     with pytest.raises(UnsupportedParameter, match="item_1") as raised:
-        Gemini().encode(model_call(item("holograph"), user("Hi"), input_start=1))
+        Gemini().encode(model_call(user({"type": "input_video"}), user("Hi"), input_start=1))
     assert raised.value.param == "input"
 
 

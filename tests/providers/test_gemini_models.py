@@ -23,6 +23,7 @@ def model(model_id: str, **more: Any) -> JsonObject:
 def test_the_list_is_asked_for_with_a_get() -> None:
     """One page, and no body."""
     request = Gemini().list_models()
+    assert request is not None
     assert (request.method, request.path, request.body) == ("GET", "/models?pageSize=1000", b"")
 
 
@@ -37,8 +38,12 @@ FLASH = {
 }
 LISTS: dict[str, tuple[Any, list[JsonObject]]] = {
     "as it is": (
-        {"models": [FLASH, {"name": "models/embedding-001", "supportedGenerationMethods": ["embedContent"]}]},
+        {"models": [FLASH, {"name": "models/imagen-4", "supportedGenerationMethods": ["predict"]}]},
         [model("gemini-3.5-flash", context_window=1048576)],
+    ),
+    "one that embeds": (
+        {"models": [{"name": "models/embedding-001", "supportedGenerationMethods": ["embedContent"]}]},
+        [model("embedding-001")],
     ),
     "a proxy's, without methods": ({"models": [{"name": "models/x"}, {"name": "y"}]}, [model("x"), model("y")]),
     "a tuned model": ({"models": [{"name": "tunedModels/mine-1"}]}, [model("tunedModels/mine-1")]),
@@ -49,7 +54,7 @@ LISTS: dict[str, tuple[Any, list[JsonObject]]] = {
 
 @pytest.mark.parametrize(("document", "expected"), LISTS.values(), ids=LISTS.keys())
 def test_lists_of_models(document: Any, expected: list[JsonObject]) -> None:
-    """Models that answer are listed under the names by which they are asked, in the upstream's order."""
+    """Models that answer or embed are listed under the names by which they are asked, in the upstream's order."""
     assert Gemini().decode_models(orjson.dumps(document)) == expected
 
 

@@ -12,6 +12,7 @@ from antiphon.hub.events import ReplyEnd
 from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.usage import Usage
 from antiphon.providers.openai_chat.decode import ChatReplyDecoder
+from tests.providers.kit.replies import KINDS
 from tests.providers.openai_chat_replies import ACCOUNT, decoder, outcome, stream, transcript, without_ids
 
 
@@ -182,6 +183,20 @@ EXPECTED: dict[str, Expected] = {
     "moonshot_crlf": Expected(
         [message(text("Hi"))], completed(Usage(input_tokens=20, cached_tokens=16, output_tokens=1), "kimi-k2")
     ),
+    "vllm_stop": Expected(
+        [message(text("One, two"))],
+        msgspec.structs.replace(completed(USAGE), stop_sequence="END"),
+        options={"stop": ("END", "###")},
+    ),
+    "every_character": Expected([message(text('"Grüß\ndich" 👋\u2028\\\t\r</s>'))], completed(USAGE)),
+    "empty": Expected([], completed(USAGE)),
+    "text_then_call": Expected([message(text("Let me see.")), call("get_weather", PARIS)], completed(USAGE)),
+    "reasoning_then_call": Expected(
+        [reasoning("Look it up."), call("get_weather", PARIS)],
+        completed(USAGE),
+        {0: {"field": "reasoning_content"}},
+    ),
+    "unknown": Expected([message(text("Hi"))], completed(USAGE)),
     "no_done": Expected([message(text("Hi"))], completed(USAGE), options={"stream_end": "finish_reason"}),
     "id_then_name": Expected([call("go", "{}")], completed()),
 }
@@ -189,7 +204,8 @@ EXPECTED: dict[str, Expected] = {
 WHOLE = [
     *("openai_text", "openai_parallel_tools", "openai_custom_tool", "openai_refusal", "openai_logprobs"),
     *("openai_annotations", "openai_legacy_function", "wrapped_custom_tool", "deepseek_reasoning"),
-    *("openrouter_reasoning_details", "mistral_thinking", "groq_reasoning"),
+    *("openrouter_reasoning_details", "mistral_thinking", "groq_reasoning", "every_character", "empty"),
+    *("text_then_call", "reasoning_then_call", "unknown"),
 ]
 RECORDED_WHOLE = ["llamacpp_text", "llamacpp_length", "llamacpp_logprobs"]
 FAILING: dict[str, tuple[type[UpstreamError], str]] = {
@@ -198,6 +214,43 @@ FAILING: dict[str, tuple[type[UpstreamError], str]] = {
     "vllm_error": (UpstreamUnavailable, "EngineCore encountered an issue"),
 }
 STREAMS = [*EXPECTED, "llamacpp_logprobs"]
+# Which transcript is of which kind.
+TRANSCRIPTS = {
+    "text": "openai_text",
+    "text with every character": "every_character",
+    "an empty answer": "empty",
+    "cut short": "mistral_length",
+    "stopped by a filter": "azure_content_filter",
+    "refusal": "openai_refusal",
+    "one call": "llamacpp_tool",
+    "text, then a call": "text_then_call",
+    "parallel calls": "openai_parallel_tools",
+    "a call without arguments": "id_then_name",
+    "a call that is cut short": "llamacpp_tool_cut",
+    "reasoning, then text": "deepseek_reasoning",
+    "reasoning, then a call": "reasoning_then_call",
+    "reasoning that is sealed": "openrouter_encrypted",
+    "usage with a cache": "deepseek_cache_only",
+    "unknown fields and kinds": "unknown",
+    "an error in the stream": "vllm_error",
+    "overloaded in the stream": "deepseek_out_of_resource",
+}
+
+
+def test_every_kind_has_a_transcript() -> None:
+    """The kinds of replies that every dialect is held against are all here."""
+    assert list(KINDS) == list(TRANSCRIPTS)
+    assert set(TRANSCRIPTS.values()) <= {*EXPECTED, *FAILING}
+
+
+def cuts(name: str, body: bytes) -> list[int]:
+    """
+    Every place in a stream that stands for its kind; of others every seventh, and all around the end.
+
+    What the parser of the frames makes of a cut is held by its own tests, at every byte.
+    """
+    step = 1 if name in TRANSCRIPTS.values() else 7
+    return [cut for cut in range(len(body)) if cut % step == 0 or cut > len(body) - 64]
 
 
 def options_of(name: str) -> dict[str, Any]:
@@ -233,7 +286,7 @@ def test_every_split_gives_the_same_events(name: str) -> None:
     expected = stream(body, **options)
 
     assert stream(*(body[index : index + 1] for index in range(len(body))), **options) == expected
-    for cut in range(len(body)):
+    for cut in cuts(name, body):
         assert stream(body[:cut], body[cut:], **options) == expected
 
 
@@ -254,7 +307,7 @@ def test_a_stream_that_stops_anywhere_is_broken_or_whole(name: str) -> None:
     expected = stream(body, **options)
     ends = []
 
-    for cut in range(len(body)):
+    for cut in cuts(name, body):
         try:
             events = stream(body[:cut], **options)
         except UpstreamBroken:

@@ -205,7 +205,7 @@ def test_what_chat_cannot_say_is_refused(given_item: Item, quirks: Quirks, param
 def test_what_chat_cannot_say_in_the_history_is_named_by_its_id() -> None:
     """An item that the client did not send this time is named by its id, because it has no place in the request."""
     with pytest.raises(UnsupportedParameter) as caught:
-        encode(model_call(item("web_search_call"), user("Hi"), input_start=1))
+        encode(model_call(user({"type": "input_video"}), user("Hi"), input_start=1))
     assert (caught.value.param, "'item_1'" in caught.value.message) == ("input", True)
 
 

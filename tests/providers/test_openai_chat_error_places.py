@@ -1,4 +1,4 @@
-"""What of a complaint is no client's business, and when an upstream wants to be asked again."""
+"""A configured secret in a complaint is no client's business; when an upstream wants to be asked again."""
 
 from __future__ import annotations
 
@@ -9,39 +9,9 @@ import pytest
 from antiphon.engine.upstreams import Upstream
 from antiphon.hub.errors import UpstreamRefused
 from antiphon.providers.openai_chat import provider
-from antiphon.providers.openai_chat.error_body import clean_text
 from antiphon.providers.openai_chat.errors import translate_error
 from antiphon.settings import Secret
 from antiphon.transport.replay import ReplayTransport
-
-SHOWN = {
-    "an address of a private network": ("ask 10.1.2.3:8000 first", "ask *** first"),
-    "loopback": ("127.0.0.1 is down", "*** is down"),
-    "a private URL": ("at http://192.168.7.7:80/v1?key=x", "at http://***/v1?***"),
-    "a host without a domain": ("POST http://node-7:9000/v1 failed", "POST http://***/v1 failed"),
-    "a host of a cluster": ("https://llm.prod.svc/v1", "https://***/v1"),
-    "a host of a cluster with a port": ("https://llm.prod.internal:443/v1", "https://***/v1"),
-    "an IPv6 address": ("http://[fd00::1]:80/v1", "http://***/v1"),
-    "a query": ("see https://vendor.com/v1?key=abc&x=1 now", "see https://vendor.com/v1?*** now"),
-    "a public page": ("see https://vendor.com/docs.", "see https://vendor.com/docs."),
-    "a version": ("needs 3.10.1.2 or 1.10.0.5", "needs 3.10.1.2 or 1.10.0.5"),
-    "a public address": ("8.8.8.8 and 172.15.0.1", "8.8.8.8 and 172.15.0.1"),
-}
-
-
-@pytest.mark.parametrize(("text", "shown"), SHOWN.values(), ids=SHOWN.keys())
-def test_places(text: str, shown: str) -> None:
-    """Private places and queries are masked in what is shown; what is public stays readable."""
-    assert shown == clean_text(text)
-
-
-def test_hostile_text_is_cleaned_in_time() -> None:
-    """No text makes the masks slow."""
-    for text in ("://" * 5000, "1" * 20_000, "10." * 9000, "http://" + "a." * 9000, "?" * 20_000 + "://a?"):
-        began_at = time.perf_counter()
-        clean_text(text)
-        assert time.perf_counter() - began_at < 2.0
-
 
 NOW = "Sun, 22 Nov 2026 10:00:00 GMT"
 WAITS = {

@@ -25,6 +25,7 @@ from tests.providers.kit.calls import (
 from tests.providers.kit.requests import REQUESTS
 from tests.providers.openai_responses_requests import (
     EXPECTED,
+    REFUSED,
     encode,
     encoded_body,
     encoded_input,
@@ -43,23 +44,35 @@ OTHERS = {
 }
 
 
+NOT_APPLIED = {"what another upstream's tools made": ("history.web_search_call",)}
+
+
 def thought(private: Private | None = None, **body: Any) -> Item:
     return item("reasoning", private=private, summary=[], **body)
 
 
 def test_every_named_request_is_held() -> None:
     """No request of the kit is left out."""
-    assert EXPECTED.keys() == REQUESTS.keys()
+    assert EXPECTED.keys() | REFUSED.keys() == REQUESTS.keys()
 
 
-@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_request(name: str) -> None:
     """Each request goes up as exactly this body; nothing that the API knows is refused or left out."""
     request = encode(REQUESTS[name])
 
     assert orjson.loads(request.body) == EXPECTED[name]
     assert (request.method, request.path, request.stream) == ("POST", "/responses", REQUESTS[name].stream)
-    assert request.not_applied == ()
+    assert request.not_applied == NOT_APPLIED.get(name, ())
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    """What other dialects have and this API has not is refused by name."""
+    with pytest.raises(UnsupportedParameter) as refused:
+        encode(REQUESTS[name])
+
+    assert refused.value.param == REFUSED[name]
 
 
 def test_the_state_stays_here() -> None:

@@ -185,6 +185,18 @@ SQLITE_BUGS: dict[str, Bug] = {
     "replaced response loses its terms": Bug(
         "replaced_response_keeps_its_place_in_lists", swap(writing, "read_terms", lambda _: lambda *_a: ())
     ),
+    "update is last-write-wins": Bug(
+        "update_of_what_has_changed_is_refused", edit("UPDATE_RESPONSE", "payload = ?4", "?4 IS NOT NULL")
+    ),
+    "expired response can be updated": Bug(
+        "update_of_an_unknown_response_is_refused", edit("UPDATE_RESPONSE", "expires_at > ?5", "?5")
+    ),
+    "tenant forgotten in an update": Bug(
+        "update_of_an_unknown_response_is_refused", edit("UPDATE_RESPONSE", "tenant = ?1 AND", "?1 IS NOT NULL AND")
+    ),
+    "terms of a response pile up": Bug(
+        "updated_response_is_found_by_its_new_terms", swap(writing, "drop_terms", lambda _: _nothing)
+    ),
     "terms of a conversation pile up": Bug(
         "conversations_are_found_by_their_terms",
         edit_list("DROP_TERMS", "kind = ?2 AND", "kind = 'response' AND ?2 AND"),

@@ -59,6 +59,7 @@ async def test_sum_of_payloads_is_right_after_every_step(sqlite: StoreFixture, t
         sqlite.append("c", "x", "y"),
         sqlite.remove("c", item_id("c", 0), item_id("x")),
         sqlite.acme.update_conversation(conversation_id("c"), b"a longer payload than before"),
+        sqlite.acme.update_response(response_id("a"), b"a longer payload than before", instead_of=b"response a"),
         sqlite.fork("c", "g"),
         sqlite.rewind("c", item_id("c", 1)),
         sqlite.acme.put_session(sqlite.session("s", previous_response_id=response_id("a"))),

@@ -102,7 +102,7 @@ FRAGMENTS = [
     b'{"a":1}',
     b"\xef\xbb\xbf",
 ]
-ENDS = [b"\n", b"\r", b"\r\n", b"\n\n", b"\n\ndata: "]
+ENDS = [b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", b"\n\ndata: ", b"\n\nevent: ", b"\ndata: "]
 
 
 @given(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import pytest
 
 from antiphon.hub import events as e
+from antiphon.streams.accumulator import Accumulator
 from antiphon.streams.assembler import Assembler
+from antiphon.streams.order import OrderCheck
 from antiphon.streams.trace import replay
 from antiphon.streams.trace_whole import trace_of_whole
 from tests.streams.fixed_ids import FAMILY, counting_ids
 from tests.streams.test_trace import assert_comes_back, record
 from tests.streams.test_trace_transcripts import NAMES, decoded
 
-WHOLE = [name for name in NAMES if name.endswith(".json")]
+WHOLE = [name for name in NAMES if name[1].endswith(".json") and decoded(*name)[1] is not None]
+IN_CHAT = [file for dialect, file in WHOLE if dialect == "openai_chat"]
 
 
-@pytest.mark.parametrize("name", [name for name in WHOLE if decoded(name)[1] is not None])
-def test_a_whole_reply_says_again_what_it_said(name: str) -> None:
-    """Every recorded reply in one piece: nothing was kept of its stream, and the same events come back."""
-    events, end = decoded(name)
+@pytest.mark.parametrize("file", IN_CHAT)
+def test_a_whole_reply_says_again_what_it_said(file: str) -> None:
+    """Recorded completions in one piece: nothing was kept of their streams, and the same events come back."""
+    events, end = decoded("openai_chat", file)
     assert end is not None
     recorded = record(events, end.status)
 
@@ -26,6 +29,21 @@ def test_a_whole_reply_says_again_what_it_said(name: str) -> None:
 
     assert again[2:] == replay(recorded.trace, recorded.response)[2:]
     assert [type(event) for event in again[:2]] == [e.ResponseCreated, e.ResponseInProgress]
+
+
+@pytest.mark.parametrize(("dialect", "file"), WHOLE, ids=["-".join(name) for name in WHOLE])
+def test_a_whole_reply_of_any_dialect_is_said_again(dialect: str, file: str) -> None:
+    """Every recorded reply in one piece: its stream is a legal one, which folds to the response, hosted items too."""
+    events, end = decoded(dialect, file)
+    assert end is not None
+    recorded = record(events, end.status)
+
+    again = replay(trace_of_whole(recorded.response), recorded.response)
+
+    OrderCheck().feed(again)
+    accumulator = Accumulator()
+    accumulator.feed(again)
+    assert accumulator.output() == recorded.response["output"]
 
 
 def test_everything_that_an_item_can_hold_is_said() -> None:

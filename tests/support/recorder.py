@@ -17,6 +17,7 @@ import orjson
 
 from tests.support.openapi_document import OpenAPIDocument, published
 from tests.support.openapi_document_sdk import sdk_event_violations, sdk_socket_violations, sdk_violations
+from tests.support.recorder_dialects import DialectForm, dialect_form
 from tests.support.recorder_form import form_of
 
 __all__ = ["OWN_DOCUMENT", "Answer", "Recorder"]
@@ -76,7 +77,8 @@ class Recorder:
 
     async def _ask(self, application: Application, scope: Any) -> None:
         """Have the application tell its own document, if it takes that to know its answer to this request."""
-        is_theirs = self._document.describes(scope["method"], scope["path"]) and not _asks_for_more(scope)
+        described = self._document.describes(scope["method"], scope["path"])
+        is_theirs = described and not _asks_for_more(scope) and dialect_form(scope["method"], scope["path"]) is None
         if self._has_asked or is_theirs:
             return
         self._has_asked = True
@@ -131,6 +133,10 @@ class Recorder:
         except orjson.JSONDecodeError as error:
             self._complain(place, [f"not JSON: {error}"])
             return
+        form = dialect_form(method, path)
+        if form is not None:
+            self._dialect_value(place, form.error if status >= 400 else form.answer, value)
+            return
         theirs = status >= 400 or self._own is None or (self._document.describes(method, path) and not extended)
         document = self._document if theirs or self._own is None else self._own
         self._complain(place, _body_violations(document, method, _without_ids(path), status, _Value(value, document)))
@@ -140,6 +146,18 @@ class Recorder:
         self.events += 1
         place = f"{path} {value.get('type') if isinstance(value, dict) else value}"
         self._complain(place, _event_violations(self._document, _Value(value, self._document)))
+
+    def dialect_event(self, path: str, form: DialectForm, value: Any) -> None:
+        """One event of a dialect's stream: what it says next, or an error."""
+        self.events += 1
+        is_error = isinstance(value, dict) and set(value) == {"error"}
+        self._dialect_value(f"{path} event", form.error if is_error else form.event, value)
+
+    def _dialect_value(self, place: str, schema: str | None, value: Any) -> None:
+        if schema is None:
+            self._complain(place, ["the gateway's document does not describe such an answer"])
+        elif self._own is not None:
+            self._complain(place, self._own.schema_violations(schema, value))
 
     def socket_message(self, path: str, raw: bytes | str) -> None:
         """One message of a WebSocket: an event as a stream has it, or an error with its HTTP status."""
@@ -173,6 +191,7 @@ class Answer:
         self._recorder = recorder
         self._extended = extended
         self._request = (method, path, status)
+        self._form = dialect_form(method, path)
         self._is_stream = content_type.startswith(b"text/event-stream")
         # Nobody reads the body of a CORS preflight.
         self._is_json = content_type.partition(b";")[0] == b"application/json" and method != "OPTIONS"
@@ -208,8 +227,14 @@ class Answer:
             self._ended = True
             return
         value = orjson.loads(data)
+        if self._form is not None and not self._form.named:
+            self._recorder.dialect_event(path, self._form, value)
+            return
         if fields.get(b"event") != str(value.get("type")).encode():
             self._recorder.complain(path, f"the event line says {fields.get(b'event')!r}, the data {value.get('type')}")
+        if self._form is not None:
+            self._recorder.dialect_event(path, self._form, value)
+            return
         self._number(path, value.get("sequence_number"))
         self._recorder.event(path, value)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from antiphon import Gateway, InMemorySessionStore, Target, upstream
@@ -22,9 +24,11 @@ from antiphon.telemetry import Log
 from tests.sweeps.report import Report
 from tests.sweeps.routing_upstream import BEFORE, MODEL, REFUSED, WITHIN, Called, Ledger, PlannedUpstream
 
-__all__ = ["Ended", "check_load", "check_turn", "sweep"]
+__all__ = ["Ended", "check_load", "check_turn", "figures_of", "sweep"]
 
 _NAMES = ("a", "b", "c")
+_DUPLICATES = "words that a client got twice"
+_LATE = "requests after an answer's first byte"
 _SIDE_BY_SIDE = 12
 _FAULTY_SHARE = 0.35
 _OUTAGE_EVERY = 5
@@ -77,6 +81,7 @@ async def sweep(folder: Path, *, count: int, seed: int, say: Callable[[str], Non
             say(str(report))
         calm_s = time.monotonic() - began_at
         report.complain(check_load(report.figures["turns"], report.figures["further requests"], calm_s))
+    _show_zeros(report)
     return report
 
 
@@ -141,6 +146,7 @@ class _Sweep:
         figures["turns"] += 1
         figures[f"ended as {ended.status}"] += 1
         figures["further requests"] += max(len(ended.calls) - 1, 0)
+        figures.update(figures_of(ended))
         for call in ended.calls:
             figures[f"fault: {call.fault}"] += 1
         self._report.complain(check_turn(ended))
@@ -165,6 +171,28 @@ class _Sweep:
         began = [call for call in calls if call.began]
         whole = "".join(self._servers[began[0].upstream].words(marker)) if began else ""
         return Ended(marker, status, tuple(words), calls, run.facts.attempts, whole), run.response_id
+
+
+def figures_of(ended: Ended) -> Counter[str]:
+    """What a reader of the report wants to know of a turn; the last two are faults of ours."""
+    began = next((place for place, call in enumerate(ended.calls) if call.began), len(ended.calls))
+    servers = [call.upstream for call in ended.calls]
+    return Counter(
+        {
+            "answers": began < len(ended.calls),
+            "faults": sum(call.fault != "none" for call in ended.calls),
+            "fallbacks": sum(one != next_one for one, next_one in pairwise(servers)),
+            "retries": sum(one == next_one for one, next_one in pairwise(servers)),
+            _DUPLICATES: len(ended.words) - len(set(ended.words)),
+            _LATE: max(len(ended.calls) - 1 - began, 0),
+        }
+    )
+
+
+def _show_zeros(report: Report) -> None:
+    """A figure that is nothing is told too."""
+    for name in ("answers", "faults", "fallbacks", "retries", _DUPLICATES, _LATE):
+        report.figures[name] += 0
 
 
 def check_turn(ended: Ended) -> list[str]:

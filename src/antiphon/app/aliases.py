@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from antiphon.app.prices import price_of
 from antiphon.engine.budgets import BudgetPolicy
 from antiphon.engine.deadlines import Deadlines
 from antiphon.engine.gates import Capacity
@@ -53,6 +54,7 @@ def _target(
         weight=1.0 if target.weight is None else target.weight,
         capacity=capacity_of(target.capacity),
         deadlines=deadlines_of(timeouts) if own_way else None,
+        price=price_of(target.prices),
         transport=build(msgspec.structs.replace(section, timeouts=timeouts)).transport if own_way else None,
     )
 

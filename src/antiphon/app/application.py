@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from antiphon.app.aliases import aliases_of, budget_policy, capacity_of, health_policy
 from antiphon.app.gateway import Gateway
+from antiphon.app.prices import costs_of, price_of
 from antiphon.app.sealing import key_service, open_store, seal_store
 from antiphon.app.tokens import tokens_of
 from antiphon.app.upstreams import upstream
@@ -18,7 +19,11 @@ from antiphon.engine.remote import RemoteContents
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.upstreams import Upstream
 from antiphon.engine.webhooks import Receiver, WebhookPolicy
+from antiphon.formats.chat import ChatFormat
+from antiphon.formats.chat.completions import CompletionsFormat
+from antiphon.formats.messages import MessagesFormat
 from antiphon.formats.responses import ResponsesFormat
+from antiphon.hub.format import ClientDialects
 from antiphon.server.admin import AdminEdge
 from antiphon.server.asgi import Edge
 from antiphon.server.auth import Authenticator, NoKeys
@@ -127,6 +132,7 @@ def build_application(settings: Settings) -> Application:
         ValueError: A provider, a quirk or a store that there is not.
     """
     responses = settings.responses
+    log = Log(settings.log_level)
     upstreams = {section.name: _upstream(section) for section in settings.upstreams}
     gateway = Gateway(
         list(upstreams.values()),
@@ -144,6 +150,7 @@ def build_application(settings: Settings) -> Application:
             health=health_policy(settings.routing),
             budget=budget_policy(settings.routing),
             remote=_remote(responses),
+            costs=costs_of(log),
         ),
         background=BackgroundPolicy(
             max_running=settings.background.max_running,
@@ -156,7 +163,8 @@ def build_application(settings: Settings) -> Application:
             max_tools=responses.max_tools,
             unknown_parameters=responses.unknown_parameters,
         ),
-        log=Log(settings.log_level),
+        dialects=_dialects(responses),
+        log=log,
     )
     server = settings.server
     edge = gateway.asgi(
@@ -175,6 +183,15 @@ def build_application(settings: Settings) -> Application:
         drain_timeout_s=server.drain_timeout_s,
     )
     return Application(settings, gateway, edge, _admin(settings, gateway))
+
+
+def _dialects(section: ResponsesSettings) -> ClientDialects:
+    unknown = section.unknown_parameters
+    return ClientDialects(
+        chat=ChatFormat(max_items=section.max_items, max_tools=section.max_tools, unknown_parameters=unknown),
+        completions=CompletionsFormat(unknown_parameters=unknown),
+        messages=MessagesFormat(max_items=section.max_items, max_tools=section.max_tools, unknown_parameters=unknown),
+    )
 
 
 def _authenticator(settings: Settings, gateway: Gateway) -> Authenticator | None:
@@ -231,5 +248,7 @@ def _upstream(section: UpstreamSettings) -> Upstream:
         signing=section.signing,
         headers={name: value.reveal() for name, value in section.headers.items()},
         query=section.query,
+        may_drop=section.may_drop,
+        price=price_of(section.prices),
         **section.quirks,
     )

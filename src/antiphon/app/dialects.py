@@ -88,13 +88,14 @@ def defaults_of(name: str, provider: Provider) -> UpstreamDefaults:
 
 def usual_providers(environment: Mapping[str, str]) -> list[str]:
     """
-    The providers that can be reached with what is in the environment: those whose address and key are.
+    The providers that can be reached with what is in the environment: those whose address and key are. One that cannot
+    list its models needs a configuration that names them, and is none of these.
 
     Presets first, then dialects of which no preset uses the key; each key once.
     """
     names: dict[str, str] = {}
     for name, defaults in _usual_defaults():
-        if defaults.key_variable not in names and _is_reachable(defaults, environment):
+        if defaults.key_variable not in names and _is_reachable(defaults, environment) and _lists_models(name):
             names[defaults.key_variable] = name
     return list(names.values())
 
@@ -117,6 +118,10 @@ def _is_reachable(defaults: UpstreamDefaults, environment: Mapping[str, str]) ->
         return find_reach(defaults, environment).credential is not None
     except SettingAtFault:  # such as the address of a vendor's customer
         return False
+
+
+def _lists_models(name: str) -> bool:
+    return make_provider(name, {}).list_models() is not None
 
 
 def _modules() -> list[str]:

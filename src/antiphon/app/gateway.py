@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
+from antiphon.app.prices import costs_of
 from antiphon.app.sealing import administration_of, codec_of
 from antiphon.crypto.codec import SealingCodec, UnsealedCodec
 from antiphon.crypto.services import KeyService
@@ -18,8 +19,14 @@ from antiphon.engine.routing import Router, Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.upstreams import Upstream
 from antiphon.engine.webhooks import WebhookPolicy
+from antiphon.formats.chat import ChatFormat
+from antiphon.formats.chat.completions import CompletionsFormat
+from antiphon.formats.chat.embedding_format import OpenAIEmbeddings
+from antiphon.formats.chat.stored import StoredChat
+from antiphon.formats.messages import MessagesFormat
 from antiphon.formats.responses import ResponsesFormat
 from antiphon.hub.api_key import Environment
+from antiphon.hub.format import ClientDialects
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.turn import OnDisconnect
 from antiphon.server.admin import AdminEdge
@@ -60,6 +67,7 @@ class Gateway(Engine):
         background: How many background turns are carried out at once, and how many may wait.
         webhooks: Who is told that a background response has ended.
         audit: What is written into the tenants' audit trails.
+        dialects: What :meth:`asgi` serves besides the Responses API; None for all that there are, as they come.
         log: None writes what is not as it should be to stderr, and nothing about turns that went well.
         clock: Seconds since the epoch, UTC.
 
@@ -90,6 +98,7 @@ class Gateway(Engine):
         webhooks: WebhookPolicy | None = None,
         audit: AuditMode = "all",
         format: ResponsesFormat | None = None,  # noqa: A002 - the field's own word
+        dialects: ClientDialects | None = None,
         log: Log | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -104,10 +113,14 @@ class Gateway(Engine):
             "webhooks": webhooks,
             "audit": audit,
             "format": format,
+            "dialects": dialects,
             "log": log,
             "clock": clock,
         }
         self._responses = format or ResponsesFormat()
+        self._dialects = dialects or ClientDialects(
+            chat=ChatFormat(), completions=CompletionsFormat(), messages=MessagesFormat()
+        )
         ids, log = IdFactory(clock), log or Log("warning")
         sessions = None
         self.codec: SealingCodec | UnsealedCodec | None = None
@@ -128,7 +141,7 @@ class Gateway(Engine):
             ids=ids,
             clock=clock,
             log=log,
-            policy=policy or TurnPolicy(cancel_on_disconnect=on_disconnect == "cancel"),
+            policy=policy or TurnPolicy(cancel_on_disconnect=on_disconnect == "cancel", costs=costs_of(log, clock)),
             background=background,
             webhooks=webhooks,
             audit=audit,
@@ -195,6 +208,9 @@ class Gateway(Engine):
         return Edge(
             self,
             self._responses,
+            self._dialects,
+            StoredChat(),
+            embeddings=OpenAIEmbeddings(),
             authenticator=authenticator or self._by_default(),
             guard=guard,
             body_limits=body_limits,

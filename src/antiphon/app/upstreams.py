@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,8 +13,10 @@ from antiphon.app.aliases import deadlines_of
 from antiphon.app.dialects import defaults_of, is_provider, make_provider
 from antiphon.app.presets import PRESETS
 from antiphon.app.reach import find_reach
+from antiphon.engine.droppable import check_names
 from antiphon.engine.gates import Capacity
 from antiphon.engine.upstreams import Upstream
+from antiphon.hub.price import Price
 from antiphon.hub.upstream import Provider, Signer, UpstreamDefaults
 from antiphon.settings import Secret, SettingAtFault, TimeoutSettings, UpstreamSettings
 from antiphon.transport.http import HttpTransport
@@ -38,6 +40,8 @@ def upstream(
     context_window: int | None = None,
     account: str | None = None,
     capacity: Capacity | None = None,
+    price: Price | None = None,
+    may_drop: Collection[str] = (),
     key_variable: str | None = None,
     signing: Signing | None = None,
     headers: Mapping[str, str] | None = None,
@@ -59,7 +63,7 @@ def upstream(
         provider: The name of a dialect or a preset, or a provider of your own.
         models: What it serves; None asks it.
         context_window: How many tokens its models take; None for what it lists.
-        account, capacity: See :class:`antiphon.engine.upstreams.Upstream`.
+        account, capacity, may_drop, price: See :class:`antiphon.engine.upstreams.Upstream`.
         key_variable: The environment variable that holds the key, instead of the provider's usual one.
         signing: ``sigv4`` signs requests with AWS credentials; None does what is usual for the provider.
         headers: Sent with every request.
@@ -101,6 +105,10 @@ def upstream(
         credential=reach.credential,
         account=account,
         capacity=capacity,
+        may_drop=may_drop,
+        secrets=[Secret(value) for value in (headers or {}).values()],
+        price=price,
+        sold_at=_sold_at(reach.base_url, provider),
         deadlines=deadlines_of(timeouts or TimeoutSettings()),
         clock=time.monotonic,
     )
@@ -116,6 +124,7 @@ def complete(section: UpstreamSettings, environment: Mapping[str, str]) -> Upstr
     """
     if not is_provider(section.provider):
         return section  # a rule of the settings tells it, with its place
+    _check_may_drop(section.may_drop)
     defaults = defaults_of(section.provider, make_provider(section.provider, section.quirks))
     reach = find_reach(
         _signed_by(defaults, section.signing),
@@ -125,6 +134,23 @@ def complete(section: UpstreamSettings, environment: Mapping[str, str]) -> Upstr
         key_variable=section.key_variable,
     )
     return msgspec.structs.replace(section, base_url=reach.base_url, api_key=reach.credential, key_variable=None)
+
+
+def _sold_at(base_url: str, provider: str | Provider) -> tuple[str, ...]:
+    """
+    The addresses by which whoever sells an upstream's models is known: its own, and that of the vendor whose preset it
+    is, should it be reached through something else. A dialect alone says nothing of who answers.
+    """
+    preset = PRESETS.get(provider) if isinstance(provider, str) else None
+    addresses = (base_url, preset.defaults.base_url if preset is not None else "")
+    return tuple(dict.fromkeys(address for address in addresses if address.startswith("https://")))
+
+
+def _check_may_drop(names: Collection[str]) -> None:
+    try:
+        check_names(names)
+    except ValueError as error:
+        raise SettingAtFault("may_drop", str(error)) from error
 
 
 def _signed_by(defaults: UpstreamDefaults, signing: Signing | None) -> UpstreamDefaults:

@@ -11,7 +11,7 @@ from antiphon.cli.arguments import Command
 from antiphon.cli.errors import ConfigurationError
 from antiphon.cli.loading import load_settings_with_upstreams
 from antiphon.cli.terminal import Terminal
-from antiphon.cli.welcome import probed
+from antiphon.cli.welcome import Probed, probed, unlisted
 from antiphon.hub.errors import AntiphonError
 from antiphon.settings import Settings, unknown_variables
 
@@ -38,8 +38,8 @@ async def _check(command: Command, terminal: Terminal) -> int:
     terminal.line(
         f"configuration  {terminal.styled('ok', 'green')}  {command.config or 'no file'}, store {settings.store}"
     )
-    for upstream, answer in zip(settings.upstreams, answers, strict=True):
-        _print_upstream(terminal, f"{upstream.name} ({upstream.base_url})", answer)
+    for upstream, answer in zip(application.upstreams, answers, strict=True):
+        _print_upstream(terminal, upstream, answer)
     for name, hint in unknown_variables(command.environment, Settings):
         terminal.warning(f"the environment variable {name} is not a setting{hint}")
     for text in warnings_of(settings, answers):
@@ -47,12 +47,13 @@ async def _check(command: Command, terminal: Terminal) -> int:
     return 1 if any(isinstance(answer, AntiphonError) for answer in answers) else 0
 
 
-def _print_upstream(terminal: Terminal, where: str, answer: list[str] | AntiphonError) -> None:
+def _print_upstream(terminal: Terminal, upstream: Probed, answer: list[str] | AntiphonError) -> None:
+    where = f"{upstream.name} ({upstream.base_url})"
     if isinstance(answer, AntiphonError):
         terminal.line(f"upstream       {terminal.styled('failed', 'red')}  {where}: {answer.message}")
         return
     terminal.line(f"upstream       {terminal.styled('ok', 'green')}  {where}")
-    for model in answer or ["(cannot list its models; any name is passed on)"]:
+    for model in answer or [f"({unlisted(upstream)})"]:
         terminal.line(f"                   {model}")
 
 

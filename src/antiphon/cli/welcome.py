@@ -10,7 +10,7 @@ from antiphon.cli.terminal import Terminal
 from antiphon.hub.errors import AntiphonError
 from antiphon.settings import Access
 
-__all__ = ["Probed", "probed", "welcome"]
+__all__ = ["Probed", "probed", "unlisted", "welcome"]
 
 _SHOWN_MODELS = 6
 _CALLERS: Mapping[Access, str] = {
@@ -26,6 +26,11 @@ class Probed(Protocol):
 
     name: str
     base_url: str
+
+    @property
+    def needs_names(self) -> bool:
+        """Whether it can only be asked for models that are configured, and none are with it."""
+        ...
 
     async def probe(self) -> list[str]:
         """The names of its models, asked for now."""
@@ -72,6 +77,12 @@ async def welcome(
         terminal.notice(notice)
 
 
+def unlisted(upstream: Probed) -> str:
+    """What is said of an upstream that lists no models."""
+    what = "its aliases are served" if upstream.needs_names else "any name is passed on"
+    return f"cannot list its models; {what}"
+
+
 async def _probe(upstream: Probed) -> list[str] | AntiphonError:
     try:
         return await upstream.probe()
@@ -84,6 +95,6 @@ def _described(terminal: Terminal, upstream: Probed, answer: list[str] | Antipho
     if isinstance(answer, AntiphonError):
         return where + terminal.styled(answer.message, "yellow")
     if not answer:
-        return where + "cannot list its models; any name is passed on"
+        return where + unlisted(upstream)
     more = f" and {len(answer) - _SHOWN_MODELS} more" if len(answer) > _SHOWN_MODELS else ""
     return where + ", ".join(answer[:_SHOWN_MODELS]) + more

@@ -98,16 +98,6 @@ class Attempts:
         """
         return Asking(self, targets)
 
-    async def ask_one(self, question: Question) -> Answer:
-        """
-        The answer to a question that is put to its own target only.
-
-        Raises:
-            UpstreamError: The last fault.
-        """
-        asking = self.asking([question.target])
-        return await asking.first(lambda _: asking.send(question))
-
     def budget(self, upstream: Upstream) -> RetryBudget:
         """The budget of the turns that ask an upstream first."""
         budget = self._budgets.get(upstream)

@@ -18,6 +18,7 @@ Action = Literal[
     "response.continue",
     "response.end",
     "response.cancel",
+    "response.update",
     "response.delete",
     "response.expire",
     "response.read",
@@ -26,6 +27,7 @@ Action = Literal[
     "items.read",
     "context.compact",
     "context.count",
+    "embedding.create",
     # The library.
     "conversation.create",
     "conversation.update",

@@ -16,6 +16,7 @@ import msgspec
 
 from antiphon.engine.checkpoints import Checkpoint, CheckpointSeal
 from antiphon.engine.context import Context
+from antiphon.engine.metering import Spent
 from antiphon.engine.summary import Summariser
 from antiphon.hub.errors import AntiphonError, InvalidRequest
 from antiphon.hub.events import Event, OtherEvent, OutputItemAdded, OutputItemDone
@@ -47,12 +48,12 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         retained: Messages of users that stay as they are, oldest first.
-        usage: Of the calls that wrote the summary.
+        spent: What the calls that wrote the summary have used.
     """
 
     item: Item
     retained: tuple[Item, ...] = ()
-    usage: Usage
+    spent: Spent
 
     @property
     def output(self) -> list[JsonObject]:
@@ -123,7 +124,7 @@ class Compactor:
         summary = await self._summariser.summarise(context.items, request)
         checkpoint = Checkpoint(summary=summary.text, kept=len(retained))
         item = self._seal.item(item_id or self.new_id(), checkpoint)
-        return Compacted(item=item, retained=retained, usage=summary.usage)
+        return Compacted(item=item, retained=retained, spent=summary.spent)
 
 
 def nothing_to_compact() -> InvalidRequest:
@@ -138,7 +139,7 @@ def compact_body(compacted: Compacted, *, id: str, created_at: int) -> JsonObjec
         "object": "response.compaction",
         "created_at": created_at,
         "output": compacted.output,
-        "usage": compacted.usage.body(),
+        "usage": compacted.spent.body(),
     }
 
 

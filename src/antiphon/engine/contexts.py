@@ -7,12 +7,14 @@ Brings together the compaction items of a tenant with the secret that they are s
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from antiphon.crypto import Sealer
 from antiphon.engine.affinity import ranked, seed_of_turn, stands_in_log
+from antiphon.engine.asked import with_private
 from antiphon.engine.attempts import Attempts
 from antiphon.engine.checkpoints import CheckpointSeal, expand
 from antiphon.engine.compaction import Compactor, compact_body, nothing_to_compact
@@ -24,7 +26,7 @@ from antiphon.engine.summary import Summariser
 from antiphon.engine.target import Target
 from antiphon.engine.turn import TurnPolicy
 from antiphon.hub.ids import IdFactory, TenantId
-from antiphon.hub.items import JsonObject, has_type
+from antiphon.hub.items import JsonObject, Private, has_type
 from antiphon.hub.principal import Principal
 from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
@@ -36,6 +38,8 @@ __all__ = ["Contexts"]
 _CACHE_KEY = b"prompt cache key"
 # 128 bits; OpenAI takes keys of 64 characters.
 _CACHE_KEY_CHARS = 32
+
+_NOTHING_PRIVATE: Mapping[int, Private] = MappingProxyType({})
 
 
 class Contexts:
@@ -104,6 +108,7 @@ class Contexts:
             attempts=self._attempts,
             max_bytes=self._policy.max_response_bytes,
             remote=of_turn(self._policy.remote, resolved.tenant),
+            costs=self._policy.costs,
         )
         seal = await self.seal(resolved.tenant)
         return Compactor(summariser, seal, ids=self._ids, family=resolved.family)
@@ -139,15 +144,20 @@ class Contexts:
         compacted = await compactor.compact_retaining_users(await self.context(resolved), request)
         return compact_body(compacted, id=self._ids.response(resolved.family), created_at=int(self._clock()))
 
-    async def count(self, request: TurnRequest, principal: Principal) -> Count:
+    async def count(
+        self, request: TurnRequest, principal: Principal, *, private: Mapping[int, Private] = _NOTHING_PRIVATE
+    ) -> Count:
         """
         ``POST /v1/responses/input_tokens``: how long the input of a turn would be.
+
+        Args:
+            private: See :class:`~antiphon.hub.format.DialectTurn`.
 
         Raises:
             AntiphonError: As for a turn.
         """
         targets = await self._router.targets(request.model, principal)
-        resolved = await self._resolve(request, principal)
+        resolved = with_private(await self._resolve(request, principal), private)
         context = await self.context(resolved)
         return await count_input(
             ranked(targets, seed_of_turn(request, resolved)),

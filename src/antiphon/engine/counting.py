@@ -16,7 +16,8 @@ import msgspec
 import orjson
 
 from antiphon.engine.answers import Question
-from antiphon.engine.attempts import Attempts
+from antiphon.engine.attempts import Asking, Attempts
+from antiphon.engine.dropping import wish_for, write_without
 from antiphon.engine.remote import RemoteOfTurn
 from antiphon.engine.replies import in_time
 from antiphon.engine.target import Target
@@ -107,7 +108,9 @@ async def count_input(
     remote: RemoteOfTurn | None = None,
 ) -> Count:
     """
-    How many tokens of input the first of *targets* would be given.
+    How many tokens of input the first of *targets* that can be asked would be given.
+
+    One that cannot count is not passed over for one that can: it is the one that would be given them.
 
     Args:
         items: The whole context, as the model gets it.
@@ -115,39 +118,54 @@ async def count_input(
         remote: Fetches what *items* name by a URL, for a server that is asked; None leaves that to the server.
 
     Raises:
-        UpstreamError: The upstream can count, and could not be asked. Only an input that is too long for it to be
-            counted is estimated in its place.
-        UnsupportedParameter: The upstream can count, and could not be given this request.
+        UpstreamError: All can count, and none could be asked. Only an input that is too long for it to be counted is
+            estimated in its place.
+        UnsupportedParameter: All can count, and none could be given this request.
     """
-    target = targets[0]
+    asking = attempts.asking(targets)
+
+    async def put(target: Target) -> Count:
+        call = ModelCall(
+            model=target.model,
+            account=target.upstream.account,
+            items=items,
+            input_start=input_start,
+            request=request,
+            stream=False,
+        )
+        return await _count_at(asking, target, call, remote)
+
+    return await asking.first(put)
+
+
+async def _count_at(asking: Asking, target: Target, call: ModelCall, remote: RemoteOfTurn | None) -> Count:
     provider = target.upstream.provider
-    if not isinstance(provider, Counts):
-        return _estimate(request, items)
-    call = ModelCall(
-        model=target.model,
-        account=target.upstream.account,
-        items=items,
-        input_start=input_start,
-        request=request,
-        stream=False,
-    )
-    counting = provider.count(call)
-    if counting is None:
-        return _estimate(request, items)
+    counting = _counting(target, call)
+    if counting is None or not isinstance(provider, Counts):
+        return _estimate(call.request, call.items)
     if remote is not None:
-        call = msgspec.structs.replace(call, items=await remote.as_data(items, input_start=input_start))
-        counting = provider.count(call) or counting
+        items = await remote.as_data(call.items, input_start=call.input_start)
+        counting = _counting(target, msgspec.structs.replace(call, items=items)) or counting
     try:
-        answer = await attempts.ask_one(Question(target=target, call=call, request=counting))
+        answer = await asking.send(counting)
     except ContextLengthExceeded as error:
         if error.needed_tokens is None:
-            return _estimate(request, items)
+            return _estimate(call.request, call.items)
         return Count(tokens=error.needed_tokens, exact=False)  # vLLM says "at least"
     try:
         body = await in_time(answer, answer.reply.read_all(_COUNT_LIMIT_BYTES))
     finally:
         await answer.close()
     return Count(tokens=provider.decode_count(body), exact=True)
+
+
+def _counting(target: Target, call: ModelCall) -> Question | None:
+    """What asks a target how long a call is, without what may be dropped; None for one that cannot tell."""
+    provider = target.upstream.provider
+    if not isinstance(provider, Counts):
+        return None
+    request, written = write_without(provider.count, call, wish_for(call, target))
+    return None if request is None else Question(target=target, call=written.call, request=request)
 
 
 def _estimate(request: TurnRequest, items: tuple[Item, ...]) -> Count:

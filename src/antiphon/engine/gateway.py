@@ -8,29 +8,36 @@ refuses every parameter that needs state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from typing import cast
 
+from antiphon.engine.asked import Asked, Decode, as_stream
 from antiphon.engine.attempts import Attempts
 from antiphon.engine.audit import AuditMode, AuditTrail
+from antiphon.engine.audit_entry import Action
+from antiphon.engine.completions import StoredCompletions
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.counting import Count
+from antiphon.engine.droppable import with_wish
+from antiphon.engine.embeddings import Embedder, Embedding
+from antiphon.engine.end_users import EndUsers
 from antiphon.engine.idempotency import Begun
 from antiphon.engine.library import Library
 from antiphon.engine.plan import BackgroundPolicy, TurnOptions
 from antiphon.engine.quota import Quota
-from antiphon.engine.receipts import deleted_body, receipt_body
+from antiphon.engine.receipts import deleted_body
 from antiphon.engine.retention import Sweeper
 from antiphon.engine.routing import Router
-from antiphon.engine.run import Run
-from antiphon.engine.tenant_export import export_end_user
+from antiphon.engine.run import Run, RunFacts
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.turns import Turns
 from antiphon.engine.webhooks import Deliverer, WebhookPolicy
+from antiphon.hub.completions import CompletionFormat
+from antiphon.hub.embedding import EmbeddingRequest
 from antiphon.hub.errors import InvalidRequest, ResponseNotFound
 from antiphon.hub.events import Event, OtherEvent, copy_of
-from antiphon.hub.format import ConversationDraft, Format, PageRequest
+from antiphon.hub.format import ConversationDraft, DialectTurn, Format, PageRequest
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.items import JsonObject, copied
 from antiphon.hub.library import AuditRequest
@@ -107,6 +114,14 @@ class Gateway:
         self.library = Library(
             self._state, ids=ids, idempotency=self.turns.idempotency, trail=self.trail, quota=self._quota
         )
+        self._embedder = Embedder(
+            router=router,
+            attempts=self._attempts,
+            limiter=self.turns.limiter,
+            costs=turning.costs,
+            max_bytes=turning.max_response_bytes,
+        )
+        self._end_users = EndUsers(self._state, trail=self.trail)
         self._sweeper = (
             Sweeper(sessions, every_s=sweep_every_s, trail=self.trail, log=self.log) if sessions is not None else None
         )
@@ -186,7 +201,7 @@ class Gateway:
     # Turns.
 
     async def respond(
-        self, body: JsonObject, principal: Principal = LOCAL, *, options: TurnOptions | None = None
+        self, asked: Asked, principal: Principal = LOCAL, *, options: TurnOptions | None = None
     ) -> JsonObject:
         """
         Run a turn and wait for its end; a background turn is answered as soon as it is queued.
@@ -194,15 +209,16 @@ class Gateway:
         A caller that is cancelled cancels the turn, unless the gateway is configured to let it go on.
 
         Args:
-            body: As of ``POST /v1/responses``; ``stream`` has no effect here.
+            asked: As of ``POST /v1/responses``, or what another dialect has decoded; ``stream`` has no effect here.
 
         Returns:
-            The response object, stored if it was to be.
+            The response object, stored if it was to be. One that another dialect asked for, and that is not stored,
+            also says which of its ``stop`` texts ended it (``stop_sequence``), if the upstream said so.
 
         Raises:
             AntiphonError: The request was refused, or the turn failed.
         """
-        run = (await self.begin({**body, "stream": False}, principal, options)).run
+        run = (await self.begin(as_stream(asked, stream=False), principal, options)).run
         if run.background:
             return _own(await run.first_response())
         run.enter()
@@ -216,7 +232,7 @@ class Gateway:
         return _own(response)
 
     async def stream(
-        self, body: JsonObject, principal: Principal = LOCAL, *, options: TurnOptions | None = None
+        self, asked: Asked, principal: Principal = LOCAL, *, options: TurnOptions | None = None
     ) -> AsyncIterator[Event | OtherEvent]:
         """
         Run a turn and follow its events, the terminal one included.
@@ -227,7 +243,7 @@ class Gateway:
         Raises:
             AntiphonError: The request was refused. A turn that fails later ends with ``response.failed`` instead.
         """
-        run = (await self.begin({**body, "stream": True}, principal, options)).run
+        run = (await self.begin(as_stream(asked, stream=True), principal, options)).run
         async for event in self._events(run, 0):
             yield event
 
@@ -260,16 +276,40 @@ class Gateway:
             reader.close()
             self.turns.reader_left(run)
 
-    async def begin(self, body: JsonObject, principal: Principal = LOCAL, options: TurnOptions | None = None) -> Begun:
+    async def begin(self, asked: Asked, principal: Principal = LOCAL, options: TurnOptions | None = None) -> Begun:
         """
         Check and resolve a request and start its turn, which then runs in a task of its own.
+
+        Args:
+            asked: As of ``POST /v1/responses``, or what another dialect has decoded (:meth:`decode`).
 
         Raises:
             AntiphonError: The request was refused; no upstream was asked.
         """
         self.turns.refuse_draining()
         await self.startup()
-        return await self.turns.begin(body, principal, options or TurnOptions())
+        return await self.turns.begin(asked, principal, options or TurnOptions())
+
+    async def decode(
+        self,
+        decode: Decode,
+        body: JsonObject,
+        principal: Principal = LOCAL,
+        *,
+        action: Action = "response.create",
+        request_id: str | None = None,
+    ) -> DialectTurn:
+        """
+        What a request of another dialect asks for, to be begun, or counted. A refusal counts as any other does.
+
+        Args:
+            decode: The dialect's own reading, :meth:`~antiphon.hub.format.ClientDialect.decode`.
+            action: As what a refusal is noted.
+
+        Raises:
+            AntiphonError: The request was refused.
+        """
+        return await self.turns.decode(decode, body, principal, action=action, request_id=request_id)
 
     async def run_of(self, response_id: str, principal: Principal = LOCAL) -> Run:
         """
@@ -283,20 +323,26 @@ class Gateway:
             return await self.turns.follow(response_id, principal)
 
     async def compact(
-        self, body: JsonObject, principal: Principal = LOCAL, *, settle: Settle | None = None
+        self,
+        body: JsonObject,
+        principal: Principal = LOCAL,
+        *,
+        settle: Settle | None = None,
+        drop: Collection[str] = (),
     ) -> JsonObject:
         """
         ``POST /v1/responses/compact``: a context's user messages, and a summary of all of it. Nothing is stored.
 
         Args:
             settle: Settles the idempotency key that it is done for.
+            drop: See :class:`~antiphon.engine.plan.TurnOptions`.
 
         Raises:
             AntiphonError: The request was refused, or the model wrote no summary.
         """
         self.turns.refuse_draining()
         await self.startup()
-        request = self.format.decode_compaction(body)
+        request = with_wish(self.format.decode_compaction(body), drop)
         if settle is not None:
             await self._quota.refuse_full(principal.tenant)
         reading = self.trail.reading(principal, "context.compact", request.previous_response_id or "")
@@ -310,19 +356,42 @@ class Gateway:
             await (await self._state(principal)).keys.settle(await settle(kept))
         return compacted
 
-    async def count_input(self, body: JsonObject, principal: Principal = LOCAL) -> Count:
+    async def count_input(self, asked: Asked, principal: Principal = LOCAL, *, drop: Collection[str] = ()) -> Count:
         """
         ``POST /v1/responses/input_tokens``: how many tokens the input of a turn would have.
+
+        Args:
+            asked: As of that operation, or what another dialect has decoded.
+            drop: See :class:`~antiphon.engine.plan.TurnOptions`.
 
         Raises:
             AntiphonError: The request was refused, or the upstream could not count.
         """
         self.turns.refuse_draining()
         await self.startup()
-        request = self.format.decode_count(body)
+        request = asked.request if isinstance(asked, DialectTurn) else self.format.decode_count(asked)
+        request = with_wish(request, drop)
+        private = asked.private if isinstance(asked, DialectTurn) else {}
         stands_on = request.previous_response_id or request.conversation or ""
         with self.trail.reading(principal, "context.count", stands_on), self.turns.limiter.admit(principal):
-            return await self._contexts.count(request, principal)
+            return await self._contexts.count(request, principal, private=private)
+
+    async def embed(
+        self, request: EmbeddingRequest, principal: Principal = LOCAL, *, facts: RunFacts | None = None
+    ) -> Embedding:
+        """
+        ``POST /v1/embeddings``: the vectors of some inputs. Nothing is stored.
+
+        Args:
+            facts: Filled in with what the answer's headers tell, also if the request fails.
+
+        Raises:
+            AntiphonError: The request was refused, or no upstream answered.
+        """
+        self.turns.refuse_draining()
+        await self.startup()
+        with self.trail.reading(principal, "embedding.create"):
+            return await self._embedder.embed(request, principal, facts or RunFacts())
 
     # Responses.
 
@@ -401,6 +470,10 @@ class Gateway:
             raise ResponseNotFound(response_id)
         return sessions
 
+    def completions(self, format: CompletionFormat) -> StoredCompletions:  # noqa: A002 - the field's own word
+        """The stored completions of a dialect: the same responses, as that dialect shows them."""
+        return StoredCompletions(format, state=self._state, delete=self.delete, trail=self.trail, quota=self._quota)
+
     async def input_items(self, response_id: str, page: PageRequest, principal: Principal = LOCAL) -> ListedItems:
         """
         What the model saw, or sees while the turn runs, as one page.
@@ -471,13 +544,9 @@ class Gateway:
 
         Of one who is unknown it is the line that says what it is.
         """
-        sessions = await self._state(principal)
-        # Written down before a word is told.
-        async with self.trail.writing(principal, ("end_user.export", await sessions.end_users.pseudonym(end_user))):
-            pass
-        async with aclosing(export_end_user(sessions, principal.tenant, end_user)) as lines:
-            async for line in lines:
-                yield [line]
+        async with aclosing(self._end_users.export(end_user, principal)) as groups:
+            async for lines in groups:
+                yield lines
 
     async def erase_end_user(self, end_user: str, principal: Principal = LOCAL, *, dry_run: bool = False) -> JsonObject:
         """
@@ -493,15 +562,7 @@ class Gateway:
         Raises:
             ConversationLocked: A turn holds a conversation that would change. Nothing was erased.
         """
-        sessions = await self._state(principal)
-        pseudonym = await sessions.end_users.pseudonym(end_user)
-        if dry_run:
-            with self.trail.reading(principal, "end_user.read", pseudonym):
-                erasure = await sessions.end_users.erase(end_user, dry_run=True)
-        else:
-            async with self.trail.writing(principal, ("end_user.erase", pseudonym)):
-                erasure = await sessions.end_users.erase(end_user)
-        return {"object": "end_user.deleted", "deleted": not dry_run, "receipt": receipt_body(erasure)}
+        return await self._end_users.erase(end_user, principal, dry_run=dry_run)
 
     # Audit and retention.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from antiphon.engine.limits import Admission
 from antiphon.engine.target import Target
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import Event, OtherEvent
+from antiphon.hub.format import DialectTurn
 from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.principal import Principal
 from antiphon.hub.turn import OnDisconnect, TurnRequest
@@ -51,6 +52,8 @@ class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
         key: The idempotency key, with the request as it came.
         local: Contexts of earlier turns that only this caller can continue (a WebSocket's own), by response id.
         generate: False for a turn that only keeps its input, so that a later one can continue from it.
+        drop: What may be left out for an upstream that cannot be told of it, by the names of
+            :mod:`antiphon.engine.droppable`.
     """
 
     request_id: str | None = None
@@ -60,6 +63,7 @@ class TurnOptions(msgspec.Struct, frozen=True, kw_only=True):
     key: KeyedRequest | None = None
     local: Mapping[str, tuple[Item, ...]] | None = None
     generate: bool = True
+    drop: Collection[str] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         principal: Who asked for it.
+        asked: As it was asked for in another dialect; None if it was a request of the Responses API, and for a turn
+            that was taken over.
         context: What the model is given.
         compactor: For a turn that compacts its context, or may have to.
         targets: The first to be tried first, as the turn's log has it.
@@ -79,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     principal: Principal
+    asked: DialectTurn | None = None
     request: TurnRequest
     resolved: ResolvedTurn
     context: Context

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.engine.affinity import ranked, seed_of_turn
+from antiphon.engine.asked import Asked, as_dialect, wants_store, with_private
 from antiphon.engine.compaction import take_trigger
 from antiphon.engine.contexts import Contexts
+from antiphon.engine.droppable import with_wish
 from antiphon.engine.leases import LeaseKeeper
 from antiphon.engine.limits import Admission, reserve_for
 from antiphon.engine.plan import Plan, TurnOptions
@@ -20,10 +22,11 @@ from antiphon.engine.quota import Quota
 from antiphon.engine.run import Run
 from antiphon.engine.target import Target
 from antiphon.engine.turn import TurnPolicy
+from antiphon.engine.verbatim import admitted, decode_open, refuse_unsayable
 from antiphon.hub.errors import NotContinuable, PreviousResponseNotFound, UnsupportedParameter
-from antiphon.hub.format import Format
+from antiphon.hub.format import DialectTurn, Format
 from antiphon.hub.ids import IdFactory
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import Item
 from antiphon.hub.principal import Principal
 from antiphon.hub.response import opening_response
 from antiphon.hub.turn import TurnRequest
@@ -69,28 +72,30 @@ class Planner:
         self._running = running
         self._refuse_draining = refuse_draining
 
-    async def request(self, body: JsonObject, principal: Principal, options: TurnOptions) -> TurnRequest:
+    async def request(self, asked: Asked, principal: Principal, options: TurnOptions) -> TurnRequest:
         """
-        What a body asks for, with its stored prompt filled in.
+        What is asked for, with its stored prompt filled in.
 
         Raises:
             AntiphonError: It breaks a rule, or asks for more than there is or may be.
         """
-        request = await self._decode(body, generate=options.generate)
+        request = with_wish(await self._decode(asked, generate=options.generate), options.drop)
         if request.store or request.background:
             await self._quota.refuse_full(principal.tenant)
         if self._sessions is None:
-            _refuse_state(body, request, options)
+            _refuse_state(asked, request, options)
             request = msgspec.structs.replace(request, store=False)
         else:
             request = await self._sessions.for_tenant(principal.tenant).prompts.fill(request)
         return take_trigger(request)
 
-    async def _decode(self, body: JsonObject, *, generate: bool) -> TurnRequest:
-        given = body.get("input")
+    async def _decode(self, asked: Asked, *, generate: bool) -> TurnRequest:
+        if isinstance(asked, DialectTurn):
+            return asked.request
+        given = asked.get("input")
         if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
-            return await asyncio.to_thread(self._format.decode, body, generate=generate)
-        return self._format.decode(body, generate=generate)
+            return await asyncio.to_thread(decode_open, self._format, asked, generate=generate)
+        return decode_open(self._format, asked, generate=generate)
 
     async def plan(
         self,
@@ -99,18 +104,26 @@ class Planner:
         principal: Principal,
         options: TurnOptions,
         admission: Admission,
+        *,
+        asked: Asked,
     ) -> Plan:
         """
         Resolve what a request stands on, take what it needs, and reserve what it may use.
 
+        Args:
+            request: What *asked* asks for.
+
         Raises:
             AntiphonError: It was refused; nothing is held any more.
         """
+        refuse_unsayable(self._format, request, asked, targets)
         if self._sessions is None:
             resolved = await resolve_stateless(
                 request, self._ids, principal.tenant, context=_local_context(request, options)
             )
-            plan = await self._plan(request, resolved, targets, options, admission, principal=principal, sessions=None)
+            plan = await self._plan(
+                request, resolved, targets, options, admission, asked=asked, principal=principal, sessions=None
+            )
             await _reserve(plan, admission)
             self._refuse_draining()
             return plan
@@ -118,7 +131,7 @@ class Planner:
         resolved = await self._resolve(request, principal, sessions, options)
         async with self._leases.giving_back_at_fault(sessions, resolved.lease):
             plan = await self._plan(
-                request, resolved, targets, options, admission, principal=principal, sessions=sessions
+                request, resolved, targets, options, admission, asked=asked, principal=principal, sessions=sessions
             )
             await _reserve(plan, admission)
             self._refuse_draining()  # a turn that began now would outlive the store
@@ -163,14 +176,20 @@ class Planner:
         options: TurnOptions,
         admission: Admission,
         *,
+        asked: Asked,
         principal: Principal,
         sessions: TenantSessions | None,
     ) -> Plan:
+        dialect = as_dialect(asked)
+        if dialect is not None:
+            dialect = admitted(dialect, targets, is_keyed=options.key is not None)
+            resolved = with_private(resolved, dialect.private)
         response_id = self._ids.response(resolved.family)
         context = await self._contexts.context(resolved)
         targets = ranked(targets, seed_of_turn(request, resolved))
         return Plan(
             principal=principal,
+            asked=dialect,
             request=request,
             resolved=resolved,
             context=context,
@@ -209,7 +228,7 @@ def _local_context(request: TurnRequest, options: TurnOptions) -> tuple[Item, ..
     return (options.local or {}).get(request.previous_response_id or "")
 
 
-def _refuse_state(body: JsonObject, request: TurnRequest, options: TurnOptions) -> None:
+def _refuse_state(asked: Asked, request: TurnRequest, options: TurnOptions) -> None:
     """A stateless gateway says no to what needs state, and never just leaves it out."""
     parent = request.previous_response_id
     if parent is not None and options.local is not None and parent not in options.local:
@@ -217,7 +236,7 @@ def _refuse_state(body: JsonObject, request: TurnRequest, options: TurnOptions) 
     for name in ("previous_response_id", "conversation", "prompt"):
         if getattr(request, name) is not None and not (name == "previous_response_id" and options.local is not None):
             raise needs_store(name)
-    if body.get("store") is True:
+    if wants_store(asked):
         raise needs_store("store")
     if request.background:
         raise needs_store("background")

@@ -9,6 +9,7 @@ import msgspec
 
 from antiphon.engine.answers import Answer
 from antiphon.engine.deadlines import awaited
+from antiphon.engine.target import Target
 from antiphon.hub.errors import ResponseTooLarge, UpstreamBroken, UpstreamError, UpstreamTimeout
 from antiphon.hub.events import ReplyEnd, ResponseCompleted, ResponseCreated
 from antiphon.hub.ids import Family, IdFactory
@@ -30,6 +31,7 @@ T = TypeVar("T")
 class WholeReply(msgspec.Struct, frozen=True, kw_only=True):
     """What an upstream answered, read to its end."""
 
+    target: Target
     items: tuple[Item, ...]
     end: ReplyEnd
 
@@ -117,7 +119,7 @@ async def _read_whole(answer: Answer, decoder: ReplyDecoder, max_bytes: int) -> 
     if end is None:
         raise UpstreamBroken(f"The answer of upstream '{answer.target.upstream.name}' ended without its end.")
     order.feed([ResponseCompleted({})])
-    return WholeReply(items=tuple(accumulator.items()), end=end)
+    return WholeReply(target=answer.target, items=tuple(accumulator.items()), end=end)
 
 
 def is_stream(answer: Answer) -> bool:

@@ -32,12 +32,20 @@ class Router:
         aliases: Name to targets; see :class:`Target` for the order in which they are tried.
 
     Raises:
-        ValueError: Some targets of an alias say their order and some do not.
+        ValueError: Some targets of an alias say their order and some do not; or nobody says which models an upstream
+            has that cannot list them.
     """
 
     def __init__(self, upstreams: Sequence[Upstream], aliases: Mapping[str, Sequence[Target]]) -> None:
         self.upstreams = tuple(upstreams)
         self._aliases = {name: in_order(targets) for name, targets in aliases.items()}
+        named = {target.upstream for targets in self._aliases.values() for target in targets}
+        for upstream in self.upstreams:
+            if upstream.needs_names and upstream not in named:
+                raise ValueError(
+                    f"The upstream '{upstream.name}' cannot list its models, and nobody says which it has: write them "
+                    "under its 'models', or make it the target of an alias."
+                )
 
     async def targets(self, model: str, principal: Principal | None = None) -> tuple[Target, ...]:
         """

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import msgspec
 
 from antiphon.hub.errors import AntiphonError, GatewayError
-from antiphon.hub.events import Event, LifecycleEvent, OtherEvent
+from antiphon.hub.events import Event, LifecycleEvent, OtherEvent, OutputItemDone
 from antiphon.hub.ids import TenantId
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import Item, JsonObject, Private
 
 __all__ = ["Batch", "Reader", "Run", "RunFacts"]
 
@@ -39,6 +40,8 @@ class RunFacts(msgspec.Struct, kw_only=True):
         left: The upstreams that gave no answer, or were passed over, and why.
         alias: The model name that the client asked for.
         not_applied: Accepted fields without effect at this upstream.
+        verbatim: Whether request and answer went through as client and upstream wrote them.
+        cost: In USD, once the turn has ended; None where it is not known.
         overhead_s: Time spent here until the upstream answered, without the waiting for it.
     """
 
@@ -51,6 +54,8 @@ class RunFacts(msgspec.Struct, kw_only=True):
     left: tuple[tuple[str, str], ...] = ()
     alias: str = ""
     not_applied: tuple[str, ...] = ()
+    verbatim: bool = False
+    cost: Decimal | None = None
     overhead_s: float = 0.0
 
 
@@ -147,6 +152,15 @@ class Run:
         response = self.finished.result()
         error = response["error"] if response["status"] == "failed" else None
         return None if error is None else GatewayError(error["message"], code=error["code"])
+
+    @property
+    def private(self) -> dict[str, Private]:
+        """
+        What belongs beside the output and is told by no body, by the item's id; nothing of a turn that was carried out
+        earlier or elsewhere.
+        """
+        done = (event for event in self.events if isinstance(event, OutputItemDone))
+        return {event.item["id"]: event.private for event in done if event.private is not None}
 
     @property
     def has_audience(self) -> bool:

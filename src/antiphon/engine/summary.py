@@ -8,14 +8,18 @@ the newer half. Nothing is left out without having been read.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import accumulate
 
 import msgspec
 
-from antiphon.engine.answers import Answer, Question
+from antiphon.engine.answers import Answer
 from antiphon.engine.attempts import Attempts
 from antiphon.engine.checkpoints import summary_message
+from antiphon.engine.cost import Costs
 from antiphon.engine.counting import estimate_item
+from antiphon.engine.dropping import question_of
+from antiphon.engine.metering import Spent
 from antiphon.engine.remote import RemoteOfTurn
 from antiphon.engine.replies import WholeReply, read_whole
 from antiphon.engine.target import Target
@@ -43,10 +47,15 @@ _INSTRUCTION = (
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A text that stands for a context, and what it cost."""
+    """
+    A text that stands for a context.
+
+    Attributes:
+        spent: What all calls that it took have used.
+    """
 
     text: str
-    usage: Usage
+    spent: Spent
 
 
 def summary_call(
@@ -79,6 +88,7 @@ def summary_call(
             safety_identifier=request.safety_identifier,
             prompt_cache_key=request.prompt_cache_key,
             prompt_cache_retention=request.prompt_cache_retention,
+            drop=request.drop | {"temperature"},  # it is ours, so nobody misses it
         ),
         stream=False,
     )
@@ -104,7 +114,9 @@ class Summariser:
         attempts: Attempts,
         max_bytes: int,
         remote: RemoteOfTurn | None = None,
+        costs: Costs,
     ) -> None:
+        self._costs = costs
         self._targets = targets
         self._ids = ids
         self._family = family
@@ -122,7 +134,7 @@ class Summariser:
             UnsupportedParameter: The target cannot be given one of them.
             InvalidRequest: What one of them names by its URL cannot be had.
         """
-        usage = Usage()
+        spent = Spent(Usage(), cost=Decimal(0))
         done: Item | None = None
         parts = [tuple(items)]
         asked = 0
@@ -139,9 +151,15 @@ class Summariser:
                 parts[:0] = halves
                 continue
             text = _text_of(reply)
-            usage += reply.end.usage or Usage()
+            spent = spent.and_also(reply.end.usage or Usage(), await self._cost(reply))
             done = summary_message(ItemId("msg_summary"), text)
-        return Summary(text, usage)
+        return Summary(text, spent)
+
+    async def _cost(self, reply: WholeReply) -> Decimal | None:
+        end = reply.end
+        if end.usage is None:
+            return None
+        return await self._costs.of(reply.target, end.usage, model=end.model, service_tier=end.service_tier)
 
     async def _ask(self, items: Sequence[Item], request: TurnRequest) -> WholeReply:
         if self._remote is not None:
@@ -158,7 +176,7 @@ class Summariser:
 
         async def put(target: Target) -> Answer:
             call = summary_call(target, items, request, temperature=temperature)
-            return await asking.send(Question(target=target, call=call, request=target.upstream.provider.encode(call)))
+            return await asking.send(await question_of(target, call))
 
         answer = await asking.first(put)
         return await read_whole(answer, ids=self._ids, family=self._family, max_bytes=self._max_bytes)

@@ -9,6 +9,7 @@ import msgspec
 from antiphon.engine.deadlines import Deadlines
 from antiphon.engine.gates import Capacity
 from antiphon.engine.upstreams import Upstream
+from antiphon.hub.price import Price
 from antiphon.hub.upstream import Transport
 
 __all__ = ["Target", "in_order"]
@@ -24,6 +25,7 @@ class Target(msgspec.Struct, frozen=True):
         weight: How many logs it has among its equals.
         capacity: How much it is asked at a time, besides what its upstream as a whole is.
         deadlines: None for those of its upstream.
+        price: What its model costs; None for what is said of its upstream.
         transport: A way of its own, with time-outs of its own; None for that of its upstream.
     """
 
@@ -34,6 +36,7 @@ class Target(msgspec.Struct, frozen=True):
     capacity: Capacity | None = None
     deadlines: Deadlines | None = None
     transport: Transport | None = None
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         if not self.weight > 0:

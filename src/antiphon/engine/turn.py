@@ -29,14 +29,17 @@ from antiphon.engine.audit_entry import outcome_of
 from antiphon.engine.budgets import BudgetPolicy
 from antiphon.engine.compaction import Compactor, closing_events, opening_events, wants_compaction
 from antiphon.engine.context import Answered, Context, ask_within
+from antiphon.engine.cost import Costs
 from antiphon.engine.counting import estimate_tokens
+from antiphon.engine.dropping import question_of
 from antiphon.engine.health import HealthPolicy
-from antiphon.engine.metering import Spent, estimated, reported
+from antiphon.engine.metering import Meter, Spent
 from antiphon.engine.publishing import Publisher
 from antiphon.engine.remote import RemoteContents, of_turn
 from antiphon.engine.replies import in_time, is_stream, read_events
 from antiphon.engine.run import Run
 from antiphon.engine.target import Target
+from antiphon.engine.verbatim import OwnWords
 from antiphon.hub.errors import (
     AntiphonError,
     GatewayError,
@@ -52,8 +55,10 @@ from antiphon.hub.events import (
     ResponseInProgress,
     terminal_event,
 )
+from antiphon.hub.format import DialectTurn
 from antiphon.hub.ids import IdFactory
 from antiphon.hub.items import JsonObject, is_cut_off_call
+from antiphon.hub.price import plain
 from antiphon.hub.response import render
 from antiphon.hub.turn import ModelCall, TurnRequest
 from antiphon.hub.upstream import ReplyDecoder, ReplyEvent
@@ -72,11 +77,10 @@ __all__ = ["Turn", "TurnPolicy"]
 
 T = TypeVar("T")
 
-# From this many items on, writing the upstream's request would hold the event loop for milliseconds.
-_ENCODE_IN_THREAD_ITEMS = 400
-
 # Codes of the API's `response.error.code` that say more than `server_error`.
 _TELLING_CODES = frozenset({"rate_limit_exceeded", "context_length_exceeded", "insufficient_quota"})
+# Of those that the API does not have: what other dialects have words for.
+_DIALECT_CODES = _TELLING_CODES | {"upstream_busy", "upstream_timeout", "upstream_unavailable"}
 
 # How many events are traced before the event loop gets a turn.
 _TRACE_SLICE = 1000
@@ -97,6 +101,7 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
         publish_every_s: See :class:`antiphon.engine.publishing.Publisher`.
         retries, health, budget: See :class:`antiphon.engine.attempts.Attempts`.
         remote: What is done with URLs of images and files; None leaves them to the upstream.
+        costs: What turns cost.
     """
 
     open_after_s: float = 10.0
@@ -108,6 +113,7 @@ class TurnPolicy(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthPolicy = HealthPolicy()
     budget: BudgetPolicy = BudgetPolicy()
     remote: RemoteContents | None = None
+    costs: Costs = msgspec.field(default_factory=Costs)
 
 
 class Turn:
@@ -115,6 +121,7 @@ class Turn:
     A turn under way. One instance, one task.
 
     Args:
+        asked: As it was asked for in another dialect than the Responses API's; None otherwise.
         context: What the model is given.
         compactor: For a turn that compacts its context, or may have to.
         opening: The response as it begins.
@@ -131,6 +138,7 @@ class Turn:
         self,
         *,
         request: TurnRequest,
+        asked: DialectTurn | None = None,
         resolved: ResolvedTurn,
         context: Context,
         compactor: Compactor | None,
@@ -152,6 +160,8 @@ class Turn:
         recording: Callable[[AntiphonError | None], AbstractAsyncContextManager[AuditAppend | None]],
     ) -> None:
         self._request = request
+        self._asked = asked
+        self._own_words = OwnWords(asked)
         self._resolved = resolved
         self._run = run
         self._targets = targets
@@ -176,7 +186,7 @@ class Turn:
         self._accumulator = Accumulator()
         self._streamed = request.stream or run.background
         self._end: ReplyEnd | None = None
-        self._answered: tuple[Answered, ReplyDecoder] | None = None
+        self._meter = Meter(request, policy.costs)
         self._spent: Spent | None = None
         self._opening = opening
         self._status = "queued" if run.background else "in_progress"
@@ -240,6 +250,7 @@ class Turn:
             replayed=len(self._resolved.history),
             input_tokens=usage.get("input_tokens"),
             output_tokens=usage.get("output_tokens"),
+            cost=plain(self._run.facts.cost) if self._run.facts.cost is not None else None,
             seconds=round(time.monotonic() - self._received_at, 3),
             error=outcome_of(self._run.error) if self._run.error else None,
         )
@@ -288,11 +299,13 @@ class Turn:
         facts = self._run.facts
         facts.upstream = answer.target.upstream.name
         facts.truncated = answered.context.dropped
-        facts.not_applied = (*self._request.not_applied, *answer.request.not_applied)
+        unsaid = () if answer.request.verbatim else self._request.not_applied
+        facts.not_applied = (*unsaid, *answer.request.not_applied)
         self._opening["model"] = self._opening["model"] if self._run.opened.done() else answer.target.model
         try:
             decoder = answer.target.upstream.provider.decoder(answer.call, self._ids, self._resolved.family)
-            self._answered = (answered, decoder)
+            self._meter.heard(answered, decoder)
+            facts.verbatim = self._own_words.listen(answer, decoder, streamed=self._request.stream)
             facts.overhead_s = time.monotonic() - self._received_at - waited_s
             self._open()
             await in_time(answer, self._take_in(answer, decoder))
@@ -319,11 +332,9 @@ class Turn:
             request=self._request,
             stream=self._request.stream or self._run.background,
             cache_key=await self._cache_key() if target.upstream.takes_cache_key else None,
+            verbatim=self._own_words.body_for(target, context, items),
         )
-        encode = target.upstream.provider.encode
-        if len(context.items) < _ENCODE_IN_THREAD_ITEMS:
-            return Question(target=target, call=call, request=encode(call))
-        return Question(target=target, call=call, request=await asyncio.to_thread(encode, call))
+        return self._own_words.check(await question_of(target, call))
 
     async def _take_in(self, answer: Answer, decoder: ReplyDecoder) -> None:
         if is_stream(answer):
@@ -341,7 +352,8 @@ class Turn:
         self._open()
         self._say(opening_events(item_id, 0))
         self._say(closing_events(compacted.item, 0))
-        self._end = ReplyEnd(status="completed", usage=compacted.usage)
+        self._meter.compacted(compacted.spent)
+        self._end = ReplyEnd(status="completed")
 
     async def _compact_after(self) -> None:
         """Compact the context behind the answer, if the request wants that and it has become long enough."""
@@ -364,8 +376,7 @@ class Turn:
             return
         self._say(opening_events(compacted.item.id, len(output)))
         self._say(closing_events(compacted.item, len(output)))
-        usage = (self._end.usage or Usage()) + compacted.usage
-        self._end = msgspec.structs.replace(self._end, usage=usage)
+        self._meter.compacted(compacted.spent)
 
     def _take(self, events: Sequence[ReplyEvent]) -> None:
         if not events:
@@ -375,6 +386,7 @@ class Turn:
             self._end = last
             events = events[:-1]
         self._say(events)  # type: ignore[arg-type]  # a ReplyEnd only ever comes last; the order check would refuse it
+        self._own_words.accept()
 
     def _say(self, events: Sequence[Event | OtherEvent]) -> None:
         self._take_up(events)
@@ -457,7 +469,8 @@ class Turn:
         await self._close_publisher()
         if status not in ("completed", "incomplete"):
             self._accumulator.close_open("incomplete")
-        self._spent = self._metered(status)
+        self._spent = await self._meter.spent(self._end, status, self._accumulator.items)
+        self._run.facts.cost = self._spent.cost if self._spent else None
         response = self._terminal(status, error)
         try:
             response = await self._commit(response, self._resolved)
@@ -469,11 +482,18 @@ class Turn:
                 response = await self._store_failure(response)
                 if self._run.done:
                     return
+        response = self._with_stop_sequence(response)
         if self._run.keeps_context:
             kept = [item for item in self._accumulator.items() if not is_cut_off_call(item.body)]
             self._run.context = (*self._resolved.items, *kept)
         self._run.say([terminal_event(response)])
         self._run.finish(response)
+
+    def _with_stop_sequence(self, response: JsonObject) -> JsonObject:
+        """What another dialect is told besides; only of a turn that nobody else can look at."""
+        if self._asked is None or self._sessions is not None or self._end is None or self._end.stop_sequence is None:
+            return response
+        return {**response, "stop_sequence": self._end.stop_sequence}
 
     async def _store_failure(self, response: JsonObject) -> JsonObject:
         """Store that a pending turn failed, standing on nothing: what it stood on may be what is gone."""
@@ -498,6 +518,7 @@ class Turn:
             trace=await self._traced(response),
             claim=self._claim,
             webhooks=self._webhooks_of(response) if self._webhooks_of else (),
+            origin=self._request.origin,
         )
         sessions = self._sessions
         async with self._recording(self._run.error) as audit:
@@ -549,30 +570,15 @@ class Turn:
             model=end.model if end else None,
             service_tier=end.service_tier if end else None,
         )
-        if self._spent is not None and self._spent.is_estimate:
+        if self._spent is not None:
             response["usage"] = self._spent.body()
         return response
-
-    def _metered(self, status: str) -> Spent | None:
-        """
-        What the turn has used. Of a reply that did not end it is what the upstream had counted; where somebody has
-        ended it, who will want to know, the rest is estimated.
-        """
-        if self._end is not None:
-            return None if self._end.usage is None else Spent(self._end.usage)
-        if self._answered is None:
-            return None
-        answered, decoder = self._answered
-        counted = reported(decoder)
-        if status != "cancelled":
-            return counted
-        said = self._accumulator.items()
-        return estimated(counted, request=self._request, given=answered.context.items, said=said)
 
     def _crashed(self, error: Exception) -> GatewayError:
         self._log.crash("turn_crashed", error, response=self._run.response_id, request=self._request_id)
         return GatewayError("The gateway had an unexpected error while it processed the request.")
 
     def _error_body(self, error: AntiphonError) -> JsonObject:
-        code = error.code if error.code in _TELLING_CODES else "server_error"
+        telling = _TELLING_CODES if self._asked is None else _DIALECT_CODES
+        code = error.code if error.code in telling else "server_error"
         return {"code": code, "message": f"{error.told} (request id: {self._request_id})"}

@@ -15,9 +15,10 @@ from functools import partial
 
 import msgspec
 
+from antiphon.engine.asked import Asked, Decode, decoded, deed_of
 from antiphon.engine.attempts import Attempts
 from antiphon.engine.audit import AuditTrail
-from antiphon.engine.audit_entry import Deed, outcome_of
+from antiphon.engine.audit_entry import Action, outcome_of
 from antiphon.engine.claims import ClaimKeeper
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.following import Follower
@@ -42,7 +43,7 @@ from antiphon.hub.errors import (
     ResponseNotFound,
     ShuttingDown,
 )
-from antiphon.hub.format import Format
+from antiphon.hub.format import DialectTurn, Format
 from antiphon.hub.ids import IdFactory, TenantId
 from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import Principal
@@ -197,7 +198,38 @@ class Turns:
 
     # Beginning.
 
-    async def begin(self, body: JsonObject, principal: Principal, options: TurnOptions) -> Begun:
+    async def decode(
+        self,
+        decode: Decode,
+        body: JsonObject,
+        principal: Principal,
+        *,
+        action: Action,
+        request_id: str | None,
+    ) -> DialectTurn:
+        """
+        What a request of another dialect asks for, as :meth:`begin` takes it.
+
+        One that is refused counts among its caller's requests, and is noted, as one that :meth:`begin` refuses.
+
+        Raises:
+            AntiphonError: It breaks a rule, or its caller may not ask for anything now.
+        """
+        self.refuse_draining()
+        try:
+            return await self._decode_counted(decode, body, principal)
+        except AntiphonError as error:
+            self._trail.note(principal, action, "", error=error, request_id=request_id)
+            raise
+
+    async def _decode_counted(self, decode: Decode, body: JsonObject, principal: Principal) -> DialectTurn:
+        try:
+            return await decoded(decode, body)
+        except AntiphonError:
+            with self.limiter.admit(principal):
+                raise
+
+    async def begin(self, asked: Asked, principal: Principal, options: TurnOptions) -> Begun:
         """
         Check and resolve a request and start its turn, which then runs in a task of its own.
 
@@ -206,44 +238,44 @@ class Turns:
         """
         self.refuse_draining()
         try:
-            begun = await self._begin_once(body, principal, options)
+            begun = await self._begin_once(asked, principal, options)
         except Exception as error:
-            self._trail.note(principal, *_asked(body), error=error, request_id=options.request_id)
+            self._trail.note(principal, *deed_of(asked), error=error, request_id=options.request_id)
             raise
         if begun.replayed:
             with self._trail.reading(principal, "request.replay", begun.run.response_id):
                 return begun
         return begun
 
-    async def _begin_once(self, body: JsonObject, principal: Principal, options: TurnOptions) -> Begun:
+    async def _begin_once(self, asked: Asked, principal: Principal, options: TurnOptions) -> Begun:
         if options.key is None:
-            return Begun(await self._admit(body, principal, options, None))
+            return Begun(await self._admit(asked, principal, options, None))
         if self._sessions is None:
             raise needs_store("Idempotency-Key")
         return await self.idempotency.turn(
             self._sessions.for_tenant(principal.tenant),
             principal.tenant,
             asked_by(options.key, principal),
-            begin=lambda key: self._admit(body, principal, options, key),
+            begin=lambda key: self._admit(asked, principal, options, key),
             follow=lambda response_id: self._recall(response_id, principal),
         )
 
-    async def _admit(self, body: JsonObject, principal: Principal, options: TurnOptions, key: KeyClaim | None) -> Run:
+    async def _admit(self, asked: Asked, principal: Principal, options: TurnOptions, key: KeyClaim | None) -> Run:
         with self.limiter.admit(principal) as admission:
-            return await self._begin(body, principal, options, key, admission)
+            return await self._begin(asked, principal, options, key, admission)
 
     async def _begin(
         self,
-        body: JsonObject,
+        asked: Asked,
         principal: Principal,
         options: TurnOptions,
         key: KeyClaim | None,
         admission: Admission,
     ) -> Run:
-        request = await self._planner.request(body, principal, options)
+        request = await self._planner.request(asked, principal, options)
         targets = await self._router.targets(request.model, principal)
         with self._scheduler.admit(principal.tenant) if request.background else nullcontext() as place:
-            plan = await self._planner.plan(request, targets, principal, options, admission)
+            plan = await self._planner.plan(request, targets, principal, options, admission, asked=asked)
             if not plan.is_pending(key):
                 return self._launch(plan)
             return await self._opened(plan, key, admission, place.hand_over() if place is not None else None)
@@ -328,6 +360,7 @@ class Turns:
     def _turn(self, plan: Plan, run: Run, publisher: Publisher | None) -> Turn:
         return Turn(
             request=plan.request,
+            asked=plan.asked,
             resolved=plan.resolved,
             context=plan.context,
             compactor=plan.compactor,
@@ -498,13 +531,3 @@ class Turns:
 
 def _shutting_down() -> ShuttingDown:
     return ShuttingDown("The gateway was shut down while this response was being generated.")
-
-
-def _asked(body: JsonObject) -> Deed:
-    """What asking for a turn is in the audit trail, before anything of it was checked."""
-    for name in ("previous_response_id", "conversation"):
-        given = body.get(name)
-        named = given.get("id") if isinstance(given, dict) else given
-        if isinstance(named, str):
-            return "response.continue", named
-    return "response.create", ""

@@ -1,19 +1,22 @@
 """
 Upstreams: a dialect and a way to it under a name, with the models that it serves.
 
-An upstream's model list is asked for when it is needed and kept for a while. One that cannot list its models (404 or
-405) is taken to serve whatever name it is asked for.
+An upstream's model list is asked for when it is needed and kept for a while. One whose dialect has such a list and that
+cannot tell it (404 or 405) is taken to serve whatever name it is asked for; one whose dialect has none serves what is
+configured.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from antiphon.engine.deadlines import Deadlines
+from antiphon.engine.droppable import check_names
 from antiphon.engine.gates import Capacity
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.items import JsonObject
+from antiphon.hub.price import Price
 from antiphon.hub.upstream import CacheKeyed, Provider, Transport
 from antiphon.settings import Secret
 
@@ -39,8 +42,15 @@ class Upstream:
             alone. For replicas of one server, and for several ways to one vendor's account.
         capacity: How much it is asked at a time, all of its models together.
         deadlines: How long an attempt at it may take.
+        may_drop: What may be left out of any request where it cannot be said in its dialect, by the names of
+            :mod:`antiphon.engine.droppable`.
+        price: What its models cost, all of them; None for what is published.
+        sold_at: Base URLs by which whoever sells its models is known, the surest first; empty for models that nobody
+            sells, such as one's own.
+        secrets: What else *transport* sends and nobody else may see, such as the values of configured headers.
 
     Attributes:
+        marks: Hashes of its configured models, by their names, for whoever shares turns out by such.
         takes_cache_key: Whether it knows where to look for a beginning that it has seen by a key.
     """
 
@@ -57,6 +67,10 @@ class Upstream:
         account: str | None = None,
         capacity: Capacity | None = None,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - it is frozen
+        may_drop: Collection[str] = (),
+        secrets: Collection[Secret] = (),
+        price: Price | None = None,
+        sold_at: Sequence[str] = (),
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -66,11 +80,14 @@ class Upstream:
         self.account = account or name
         self.capacity = capacity
         self.deadlines = deadlines
+        self.price = price
+        self.sold_at = tuple(sold_at)
+        self.marks: dict[str, int] = {}
+        self.may_drop = check_names(may_drop)
         self.takes_cache_key = isinstance(provider, CacheKeyed) and provider.takes_cache_key
         self._configured = None if models is None else [_model(model) for model in models]
         self._context_window = context_window
-        secret = "" if credential is None else credential.reveal()
-        self._secret = secret if len(secret) >= _SHORTEST_SECRET else ""
+        self._secrets = _telling([*secrets] if credential is None else [credential, *secrets])
         self._clock = clock
         self._known: list[JsonObject] | None = self._configured
         self._cannot_list = False
@@ -81,6 +98,11 @@ class Upstream:
     def known_models(self) -> list[JsonObject]:
         """The models that were listed last, without asking."""
         return self._known or []
+
+    @property
+    def needs_names(self) -> bool:
+        """Whether it can only be asked for models that are configured, and none are with it."""
+        return self._configured is None and self.provider.list_models() is None
 
     @property
     def serves_any_model(self) -> bool:
@@ -94,8 +116,8 @@ class Upstream:
         return next((known.get("context_window") for known in self.known_models if known["id"] == model), None)
 
     def conceal(self, error: UpstreamError) -> None:
-        """Mask the credential where the upstream has put it into what *error* tells the client."""
-        if self._secret:
+        """Mask the credential and other secrets where the upstream has put one into what *error* tells the client."""
+        if self._secrets:
             error.message = self._masked(error.message)
             error.args = (error.message,)
             error.code = error.code and self._masked(error.code)
@@ -132,16 +154,15 @@ class Upstream:
         return [model["id"] for model in listed]
 
     def _masked(self, text: str) -> str:
-        text = text.replace(self._secret, "***")
-        shown = text.removesuffix("…")
-        if shown != text:  # what an upstream said was too long: the cut may have gone through the middle of the secret
-            for size in range(len(self._secret) - 1, 2, -1):
-                if shown.endswith(self._secret[:size]):
-                    return f"{shown[:-size]}***…"
+        for secret in self._secrets:
+            text = _without(text, secret)
         return text
 
     async def _ask(self) -> list[JsonObject]:
-        reply = await self.transport.send(self.provider.list_models())
+        listing = self.provider.list_models()
+        if listing is None:
+            return []
+        reply = await self.transport.send(listing)
         try:
             body = await reply.read_all(_MODELS_LIMIT_BYTES)
             self._cannot_list = reply.status in _CANNOT_LIST
@@ -155,6 +176,23 @@ class Upstream:
             raise
         finally:
             await reply.close()
+
+
+def _telling(secrets: Iterable[Secret]) -> tuple[str, ...]:
+    """What secrets say, each of those that are any; one that holds another comes first, so that all of it goes."""
+    said = {secret.reveal() for secret in secrets}
+    said |= {words[1] for value in said if len(words := value.split()) == 2}  # what follows "Bearer" is one by itself
+    return tuple(sorted((value for value in said if len(value) >= _SHORTEST_SECRET), key=len, reverse=True))
+
+
+def _without(text: str, secret: str) -> str:
+    text = text.replace(secret, "***")
+    shown = text.removesuffix("…")
+    if shown != text:  # what an upstream said was too long: the cut may have gone through the middle of the secret
+        for size in range(len(secret) - 1, 2, -1):
+            if shown.endswith(secret[:size]):
+                return f"{shown[:-size]}***…"
+    return text
 
 
 def _model(name: str) -> JsonObject:

@@ -19,6 +19,7 @@ A message says what was wrong, with which value, and what to do. It never holds 
     │   │   └── InsufficientScope             insufficient_permissions
     │   ├── NotFound                     404
     │   │   ├── ResponseNotFound
+    │   │   ├── CompletionNotFound
     │   │   ├── ConversationNotFound
     │   │   ├── ItemNotFound
     │   │   ├── PromptNotFound
@@ -101,6 +102,7 @@ __all__ = [
     "AuthenticationRequired",
     "BaseErased",
     "ClientError",
+    "CompletionNotFound",
     "Conflict",
     "ContextLengthExceeded",
     "ConversationLocked",
@@ -275,6 +277,13 @@ class ResponseNotFound(NotFound):
 
     def __init__(self, response_id: str) -> None:
         super().__init__(f"Response with id '{response_id}' not found.")
+
+
+class CompletionNotFound(NotFound):
+    """No such stored completion for this tenant: never existed, is gone, or was not asked for in this dialect."""
+
+    def __init__(self, completion_id: str) -> None:
+        super().__init__(f"Completion with id '{completion_id}' not found.")
 
 
 class ConversationNotFound(NotFound):

@@ -272,6 +272,8 @@ class ReplyEnd(msgspec.Struct, frozen=True, kw_only=True):
         usage: None where the upstream reported none.
         model: The model's name as the upstream reported it, or None.
         service_tier: The tier that the upstream reported, or None.
+        stop_sequence: Which of the texts at which the model was to stop it has come to; None if to none, or if the
+            upstream does not say.
     """
 
     status: Literal["completed", "incomplete"]
@@ -279,6 +281,7 @@ class ReplyEnd(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     model: str | None = None
     service_tier: str | None = None
+    stop_sequence: str | None = None
 
 
 def type_of(event: Event | OtherEvent) -> str:

@@ -7,6 +7,7 @@ The server and the engine know formats only through this.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import msgspec
@@ -16,12 +17,17 @@ from antiphon.hub.events import Event, OtherEvent
 from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.library import ConversationDraft, LibraryFormat
 from antiphon.hub.turn import TurnRequest
+from antiphon.hub.verbatim import Verbatim
 
 __all__ = [
+    "NOTHING_PRIVATE",
     "ClientDialect",
+    "ClientDialects",
     "ConversationDraft",
+    "CountingDialect",
     "CreateFrame",
     "DialectTurn",
+    "ErrorForm",
     "Format",
     "PageRequest",
     "RefusedFrame",
@@ -30,6 +36,9 @@ __all__ = [
     "StateFormat",
     "StreamEncoder",
 ]
+
+
+NOTHING_PRIVATE: Mapping[str, Private] = MappingProxyType({})
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,12 +113,14 @@ class SocketFormat(Protocol):
 class Format(SocketFormat, Protocol):
     """A dialect that clients speak."""
 
-    def decode(self, body: JsonObject, *, generate: bool = True) -> TurnRequest:
+    def decode(self, body: JsonObject, *, generate: bool = True, keeps_unknown: bool = False) -> TurnRequest:
         """
         Read a request, checked field by field.
 
         Args:
             generate: False for a turn that only keeps its input, which may be empty.
+            keeps_unknown: Keep fields of the body that are unknown (:attr:`TurnRequest.unknown`) instead of refusing
+                them.
 
         Raises:
             InvalidRequest: Names the first field that is wrong, in the API's own order of checks.
@@ -158,23 +169,57 @@ class DialectTurn(msgspec.Struct, frozen=True, kw_only=True):
         usage_in_stream: Whether a stream ends with what it used (``stream_options.include_usage`` of chat).
         private: What the client brings back of a provider's own, by the place of its item in ``request.input``. An
             empty account means that it cannot be told whose it is.
+        verbatim: The request as it came, for an upstream of the same dialect; None where it never goes up so.
     """
 
     request: TurnRequest
     usage_in_stream: bool = True
     private: Mapping[int, Private] = msgspec.field(default_factory=dict)
+    verbatim: Verbatim | None = None
 
 
-class ClientDialect(Protocol):
+class ErrorForm(Protocol):
+    """
+    How a dialect says that something went wrong, whatever it was.
+
+    Attributes:
+        error_schema: The name of the schema of an error's body.
+        id_header: A header of its own that names the request, in every answer; None if it has none.
+    """
+
+    @property
+    def error_schema(self) -> str: ...
+
+    @property
+    def id_header(self) -> str | None: ...
+
+    def encode_error(self, error: AntiphonError, *, request_id: str) -> bytes:
+        """The JSON body of an error, in the dialect's own envelope."""
+        ...
+
+    def shown_status(self, status: int) -> int:
+        """The HTTP status of an error of *status*."""
+        ...
+
+    def shown_type(self, error_type: str, status: int) -> str:
+        """The ``type`` of an error of this type and status, as its body has it."""
+        ...
+
+
+class ClientDialect(ErrorForm, Protocol):
     """
     A dialect that clients speak besides the Responses API: one request, one answer, and the errors in its own form.
 
     Attributes:
         dialect: Its name; the same as a provider's that speaks it towards an upstream.
+        keep_alive: What is written into a stream that is silent for long: whole events, or a comment.
     """
 
     @property
     def dialect(self) -> str: ...
+
+    @property
+    def keep_alive(self) -> bytes: ...
 
     def decode(self, body: JsonObject) -> DialectTurn:
         """
@@ -186,17 +231,69 @@ class ClientDialect(Protocol):
         """
         ...
 
-    def encode_response(self, response: JsonObject, turn: DialectTurn) -> bytes:
-        """The JSON body of a whole answer; *response* is the hub's, completed or incomplete."""
+    def encode_response(
+        self, response: JsonObject, turn: DialectTurn, *, private: Mapping[str, Private] = NOTHING_PRIVATE
+    ) -> bytes:
+        """
+        The JSON body of a whole answer.
+
+        Args:
+            response: The hub's, completed or incomplete.
+            private: What belongs beside its output, by the item's id.
+
+        Raises:
+            UpstreamBroken: There is something in it that the dialect has no words for and that cannot be left out.
+        """
         ...
 
     def stream_encoder(self, turn: DialectTurn) -> StreamEncoder:
-        """A new encoder for one stream; the terminal event gives the dialect's own end."""
+        """
+        A new encoder for one stream; the terminal event gives the dialect's own end.
+
+        It raises as :meth:`encode_response`, and can be given a ``response.failed`` after that.
+        """
         ...
 
-    def encode_error(self, error: AntiphonError, *, request_id: str) -> bytes:
-        """The JSON body of an error, in the dialect's own envelope."""
+    def schemas(self) -> Mapping[str, JsonObject]:
+        """JSON Schemas of all that it reads and answers, errors too, by name; as of :meth:`StateFormat.schemas`."""
         ...
+
+
+class CountingDialect(ClientDialect, Protocol):
+    """A dialect in which a client can ask how many tokens a request would be."""
+
+    def decode_count(self, body: JsonObject) -> DialectTurn:
+        """
+        Read a request, checked field by field.
+
+        Raises:
+            InvalidRequest: Names the first field that is wrong.
+            UnsupportedParameter: Names a field that is known and cannot be served.
+        """
+        ...
+
+    def encode_count(self, input_tokens: int) -> bytes:
+        """The JSON body of the answer."""
+        ...
+
+
+class ClientDialects(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The dialects that a gateway serves besides the Responses API.
+
+    Attributes:
+        chat: Of ``/v1/chat/completions``.
+        completions: Of ``/v1/completions``.
+        messages: Of ``/v1/messages``.
+    """
+
+    chat: ClientDialect
+    completions: ClientDialect
+    messages: CountingDialect
+
+    def schemas(self) -> dict[str, JsonObject]:
+        """The schemas of all of them."""
+        return {**self.chat.schemas(), **self.completions.schemas(), **self.messages.schemas()}
 
 
 class StateFormat(LibraryFormat, Protocol):

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.origin import Origin
 
 __all__ = ["ModelCall", "OnDisconnect", "TurnRequest"]
 
@@ -39,7 +40,13 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
             the client left it out: the response echoes the API's default, true, but an upstream that takes strictness
             at its word would refuse most schemas that were not written for it.
         stop: Texts at which the model is to stop; not said itself. No field of the API's own: other dialects have it.
+        unknown: Fields of a Responses body that its format does not know, as they came. Only an upstream that speaks
+            the Responses API itself may be told; no other is asked.
         not_applied: Accepted fields that have no effect with this upstream, by name; reported in a header.
+        drop: What may be left out for an upstream that cannot be told of it, by the names of
+            :mod:`antiphon.engine.droppable`.
+        origin: Stored with the response so that the dialect that it was asked for in can show it; None if there is
+            nothing to be kept, or it is a request of the Responses API.
     """
 
     model: str
@@ -77,7 +84,10 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
+    unknown: JsonObject = msgspec.field(default_factory=dict)
     not_applied: tuple[str, ...] = ()
+    drop: frozenset[str] = frozenset()
+    origin: Origin | None = None
 
 
 class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +104,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
         stream: Whether to ask for a stream. Independent of what the client gets.
         cache_key: The same for all calls of one log, and tells nothing of it; for an upstream that finds by such a key
             what it has cached. None if the client gave one of its own, or there is no log.
+        verbatim: The client's own body, where the client speaks the upstream's dialect and nothing was changed on the
+            way. A provider may write that instead of what it would make of the rest; it says the same and more.
     """
 
     model: str
@@ -103,3 +115,4 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     request: TurnRequest
     stream: bool
     cache_key: str | None = None
+    verbatim: JsonObject | None = None

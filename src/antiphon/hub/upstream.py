@@ -12,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from antiphon.hub.embedding import EmbeddingRequest, Embeddings
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.events import Event, OtherEvent, ReplyEnd
 from antiphon.hub.ids import Family, IdFactory
@@ -22,9 +23,12 @@ from antiphon.hub.usage import Usage
 __all__ = [
     "CacheKeyed",
     "Counts",
+    "Embeds",
+    "Hear",
     "KeyPlace",
     "Known",
     "Metered",
+    "Overheard",
     "Provider",
     "ReplyDecoder",
     "ReplyEvent",
@@ -55,6 +59,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     stream: bool = False
     not_applied: tuple[str, ...] = ()
+    verbatim: bool = False
 
 
 class ReplyDecoder(Protocol):
@@ -122,8 +127,10 @@ class Provider(Protocol):
         """Translate an answer that is not 2xx. Header names are lower-case."""
         ...
 
-    def list_models(self) -> UpstreamRequest:
-        """The request that lists the upstream's models."""
+    def list_models(self) -> UpstreamRequest | None:
+        """
+        The request that lists the upstream's models; None for one that has no such list, and serves what is configured.
+        """
         ...
 
     def decode_models(self, body: bytes) -> list[JsonObject]:
@@ -213,6 +220,36 @@ class Counts(Protocol):
 
 
 @runtime_checkable
+class Embeds(Protocol):
+    """A provider whose upstream turns texts into vectors. Optional, beside :class:`Provider`."""
+
+    def max_inputs(self, model: str) -> int:
+        """How many inputs one request may have; at least 1. Who has more asks more than once."""
+        ...
+
+    def embed(self, request: EmbeddingRequest) -> UpstreamRequest:
+        """
+        Write a request, whose ``model`` is the upstream's own name of it.
+
+        Raises:
+            UnsupportedParameter: This upstream, or this model, cannot be told what it asks for; names it.
+        """
+        ...
+
+    def decode_embeddings(self, body: bytes, headers: Mapping[str, str]) -> Embeddings:
+        """
+        The vectors of an answer to :meth:`embed`, in the order of its inputs.
+
+        Args:
+            headers: The answer's, names in lower case: some upstreams count there.
+
+        Raises:
+            UpstreamBroken: The body holds none.
+        """
+        ...
+
+
+@runtime_checkable
 class CacheKeyed(Protocol):
     """A provider that can send a key by which its upstream finds what it has cached. Optional."""
 
@@ -232,6 +269,32 @@ class Metered(Protocol):
         What was counted so far; None if nothing was.
 
         ``output_tokens`` is 0 as long as the upstream has not counted what it said in this reply.
+        """
+        ...
+
+
+class Hear(Protocol):
+    """Takes what an upstream has said, in its own words."""
+
+    def __call__(self, data: bytes, *, ends: bool) -> None:
+        """
+        Take the JSON of one event, or of a whole reply.
+
+        Args:
+            ends: Whether it says that the reply ends, or something before it did.
+        """
+        ...
+
+
+@runtime_checkable
+class Overheard(Protocol):
+    """A decoder that can pass on what it reads, for a client who speaks the same dialect. Optional."""
+
+    def overhear(self, hear: Hear) -> None:
+        """
+        Have *hear* told of each event, or of the whole reply, as soon as it was decoded. To be said before any bytes.
+
+        What was refused is not passed on, and marks that are no JSON are not either.
         """
         ...
 

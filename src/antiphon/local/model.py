@@ -42,6 +42,8 @@ class LocalModel:
         context_tokens: Shared by all slots: each has ``context_tokens / slots``.
         threads: That compute; None for one for each core that this process may use. Where other work goes on, fewer are
             faster: they wait for one another at every step.
+        prefix_cache: Whether a request goes on from what a slot has computed of its beginning already. Off by default:
+            with it, the same request does not always have the same answer.
         cache: Where the weights are kept.
         start_timeout_s: How long the child may take until it answers; the fetching of the weights is not counted.
         progress: Told about the fetching; called from another thread.
@@ -55,6 +57,7 @@ class LocalModel:
         slots: int = 2,
         context_tokens: int = 8192,
         threads: int | None = None,
+        prefix_cache: bool = False,
         cache: Path | None = None,
         start_timeout_s: float = 60.0,
         progress: Progress | None = None,
@@ -62,6 +65,7 @@ class LocalModel:
         self._slots = slots
         self._context_tokens = context_tokens
         self._threads = threads
+        self._prefix_cache = prefix_cache
         self._cache = cache if cache is not None else cache_folder()
         self._start_timeout_s = start_timeout_s
         self._progress = progress
@@ -136,6 +140,7 @@ class LocalModel:
             f"--slots={self._slots}",
             f"--context-tokens={self._context_tokens}",
             f"--threads={_usable_cores() if self._threads is None else self._threads}",
+            *(["--prefix-cache"] if self._prefix_cache else []),
             stdin=asyncio.subprocess.PIPE,  # never written to: its end tells the child that we are gone
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -64,6 +64,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--context-tokens", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--prefix-cache", action="store_true")
     return parser.parse_args(arguments)
 
 
@@ -93,13 +94,16 @@ def _parameters(engine: xllamacpp, options: argparse.Namespace) -> xllamacpp.Com
         cores.n_threads = options.threads
         cores.poll = 0  # threads that spin while they wait take the cores from whoever they wait for
     params.n_predict = _MAX_OUTPUT_TOKENS  # the engine's own default is unlimited
-    # With the prefix cache on, temperature 0 gives different texts for the same request.
-    params.cache_prompt = False
+    # Off by default: with the prefix cache, temperature 0 gives different texts for the same request.
+    params.cache_prompt = options.prefix_cache
+    params.slot_prompt_similarity = 0.5  # with less, conversations that begin alike take the slots of one another
     params.cache_ram_mib = 0
     params.sampling.temp = 0.0
     params.sampling.seed = 42
     params.embedding = True
-    params.pooling_type = engine.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    # The mean would be that of a part of the text: of texts that are read side by side, the engine reads the end of the
+    # longest by itself, and pools only that. The last token has seen all of its text, in whatever parts it was read.
+    params.pooling_type = engine.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     params.ui = False
     params.verbosity = 1
     return params

@@ -7,17 +7,26 @@ Plain ASGI, so that it runs under any server and mounts in any application.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain
 from typing import Any
 
 from antiphon.engine.gateway import Gateway
+from antiphon.hub.completions import CompletionFormat
+from antiphon.hub.embedding import EmbeddingFormat
 from antiphon.hub.errors import AntiphonError
-from antiphon.hub.format import StateFormat
+from antiphon.hub.format import ClientDialects, StateFormat
+from antiphon.hub.items import JsonObject
 from antiphon.server.audit import AuditEndpoints
 from antiphon.server.auth import Authenticator, NoKeys
 from antiphon.server.body import BodyLimits, Receive
+from antiphon.server.chat_completions import StoredCompletionsEndpoints
+from antiphon.server.chat_table import stored_completion_operations
 from antiphon.server.conversations import ConversationsEndpoints
+from antiphon.server.dialect_table import dialect_operations
 from antiphon.server.dispatch import Dispatcher
 from antiphon.server.documentation import Documentation
+from antiphon.server.embeddings import EmbeddingsEndpoints
+from antiphon.server.embeddings_table import embedding_operations
 from antiphon.server.end_users import EndUsersEndpoints
 from antiphon.server.guard import Guard
 from antiphon.server.library import LibraryEndpoints
@@ -45,6 +54,9 @@ class Edge:
     Serves a gateway.
 
     Args:
+        dialects: What is served besides the Responses API.
+        stored_chat: How chat completions that were stored are shown.
+        embeddings: How embeddings are asked for.
         authenticator: Who says who calls; without one everybody is let in as the local principal.
         on_startup, on_shutdown: Awaited at the ASGI lifespan's ends; None where somebody else runs the gateway's life.
     """
@@ -53,7 +65,10 @@ class Edge:
         self,
         gateway: Gateway,
         state_format: StateFormat,
+        dialects: ClientDialects,
+        stored_chat: CompletionFormat,
         *,
+        embeddings: EmbeddingFormat,
         authenticator: Authenticator | None = None,
         guard: Guard | None = None,
         body_limits: BodyLimits | None = None,
@@ -68,8 +83,16 @@ class Edge:
         self._on_shutdown = on_shutdown
         body_limits = body_limits or BodyLimits()
         stream_limits = stream_limits or StreamLimits()
-        routes = _routes(gateway, state_format, body_limits, stream_limits)
-        self.routes = RouteTable(Documentation(routes, state_format.schemas()).routes)
+        routes = [
+            *_routes(gateway, state_format, body_limits, stream_limits),
+            *dialect_operations(gateway, dialects, body_limits, stream_limits),
+            *embedding_operations(EmbeddingsEndpoints(gateway, embeddings, body_limits=body_limits)),
+            *stored_completion_operations(
+                StoredCompletionsEndpoints(gateway, stored_chat, body_limits=body_limits), dialects.chat
+            ),
+        ]
+        schemas = _together(state_format.schemas(), dialects.schemas(), embeddings.schemas(), stored_chat.schemas())
+        self.routes = RouteTable(Documentation(routes, schemas).routes)
         self._dispatch = Dispatcher(
             self.routes,
             authenticator=authenticator,
@@ -113,6 +136,20 @@ class Edge:
                     await self._on_shutdown()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _together(*schemas: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+    """
+    All schemas by name.
+
+    Raises:
+        ValueError: Two that differ have one name.
+    """
+    found: dict[str, JsonObject] = {}
+    for name, schema in chain.from_iterable(each.items() for each in schemas):
+        if found.setdefault(name, schema) != schema:
+            raise ValueError(f"There are two schemas with the name '{name}'.")
+    return found
 
 
 def _routes(

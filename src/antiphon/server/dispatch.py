@@ -1,8 +1,8 @@
 """
 From an HTTP request to its answer: guard, route, authenticate, handle, render errors.
 
-What every listener does alike, whatever its operations are. Every error that reaches this place is answered as OpenAI's
-envelope with the request's id.
+What every listener does alike, whatever its operations are. Every error that reaches this place is answered with the
+request's id, as OpenAI's envelope or in the form of the dialect whose path it is.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ class Dispatcher:
             send = without_body(send)
         exchange = Exchange(scope, receive, send, request_id=self._new_request_id(), principal=NOBODY)
         REQUEST_ID.set(exchange.request_id)
+        form = self._routes.error_form(exchange.path)
+        if form is not None:
+            exchange.speak(form)
         try:
             await self._handle(exchange, scope)
         except ClientDisconnected:

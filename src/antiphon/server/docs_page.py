@@ -141,7 +141,7 @@ def _introduction(document: JsonObject) -> Markup:
             element("code", _origin(), "/v1"),
             ". For programs: ",
             element("a", "openapi.json", href="openapi.json"),
-            ". Every error is an ",
+            ". Where an operation says nothing else, an error is an ",
             element("a", "Error", href=f"#{schema_anchor('Error')}"),
             ".",
         ),

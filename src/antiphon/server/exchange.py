@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from antiphon.hub.errors import AntiphonError, InsufficientScope, InvalidRequest
+from antiphon.hub.format import ErrorForm
 from antiphon.hub.items import JsonObject
 from antiphon.hub.principal import Principal, Scope
 from antiphon.server.body import BodyLimits, Malformed, Receive, malformed_request, read_json
-from antiphon.server.reply import Headers, Send, send_body, send_error, send_json
+from antiphon.server.reply import Headers, Send, error_headers, send_body, send_error, send_json, send_json_bytes
 from antiphon.version import VERSION
 
 __all__ = ["VERSIONS", "Exchange"]
@@ -25,6 +26,7 @@ class Exchange:
     Attributes:
         headers: By lower-case name; of a repeated header the last.
         params: What the route's placeholders matched.
+        error_form: How errors are answered; None for OpenAI's envelope. Set by :meth:`speak`.
         extra: Headers that every answer to this request carries.
         received_at: When its head had arrived, on the monotonic clock.
     """
@@ -43,21 +45,31 @@ class Exchange:
         self.received_at = time.monotonic()
         self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *VERSIONS]
         self.answered = False
+        self.error_form: ErrorForm | None = None
         self._query_string: bytes = scope.get("query_string", b"")
+
+    def speak(self, form: ErrorForm) -> None:
+        """Answer errors in this form, and name the request in every answer as it does."""
+        self.error_form = form
+        if form.id_header is not None:
+            self.extra.append((form.id_header.encode(), self.request_id.encode()))
 
     @property
     def query(self) -> dict[str, list[str]]:
         """The query's parameters, each with all its values."""
         return parse_qs(self._query_string.decode("latin-1"), keep_blank_values=True)
 
-    def refuse_query(self) -> None:
+    def refuse_query(self, *, but: frozenset[str] = frozenset()) -> None:
         """
         For operations without query parameters: one that is ignored would be a wish that is silently not granted.
+
+        Args:
+            but: Those that an operation has and that ask for nothing.
 
         Raises:
             InvalidRequest: There is one; names it.
         """
-        for name in self.query:
+        for name in self.query.keys() - but:
             shown = name[:100]
             raise InvalidRequest(f"Unknown parameter: '{shown}'.", param=shown, code="unknown_parameter")
 
@@ -92,7 +104,13 @@ class Exchange:
     async def answer_error(self, error: AntiphonError, headers: Headers = ()) -> None:
         """Answer with an error."""
         self.answered = True
-        await send_error(self.send, error, (*self.closing(), *headers))
+        form = self.error_form
+        if form is None:
+            await send_error(self.send, error, (*self.closing(), *headers))
+        else:
+            body = form.encode_error(error, request_id=self.request_id)
+            told = (*error_headers(error), *self.closing(), *headers)
+            await send_json_bytes(self.send, body, told, status=form.shown_status(error.http_status))
 
     def closing(self) -> Headers:
         """The headers that every answer carries, for an answer that begins now."""

@@ -56,7 +56,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 GATEWAY = About(
     title="Antiphon",
     introduction="A gateway that gives any language model a memory. It speaks OpenAI's Responses and Conversations "
-    "APIs and keeps their state itself. Operations that OpenAI's API does not have are marked as extensions.",
+    "APIs and keeps their state itself; Chat Completions and Anthropic's Messages besides. Operations that OpenAI's API does not have are marked as extensions.",
     credential="An API key of the gateway, or a token of an identity provider that it trusts. A gateway without keys, "
     "which serves its own machine alone, takes any and none.",
 )
@@ -64,6 +64,9 @@ GATEWAY = About(
 _CHAPTERS = {
     "Responses": "Turns: ask a model, and find again what was asked and answered.",
     "Conversations": "Kept, editable lists of items that turns can take place in.",
+    "Chat": "Turns in the words of OpenAI's older APIs.",
+    "Messages": "Turns in the words of Anthropic's API.",
+    "Embeddings": "Texts as vectors.",
     "Prompts": "Stored instructions with placeholders.",
     "Webhooks": "Calls of yours that are made when a turn ends.",
     "Models": "What can be asked.",
@@ -141,7 +144,13 @@ def _check_known(route: Route, what: str, names: Iterable[str], known: Iterable[
 
 
 def _names(route: Route) -> list[str]:
-    return [name for name in (route.body, route.query, route.answer, route.events) if name is not None]
+    return [*_components(route), *(() if route.query is None else (route.query,))]
+
+
+def _components(route: Route) -> list[str]:
+    """The schemas that the document refers to; a query's parameters are written out."""
+    errors = None if route.error_form is None else route.error_form.error_schema
+    return [name for name in (route.body, route.answer, route.events, errors) if name is not None]
 
 
 def _paths(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObject:
@@ -191,9 +200,11 @@ def _request_header(name: str) -> JsonObject:
     return {"name": name, "in": "header", "description": REQUEST_HEADERS[name], "schema": {"type": "string"}}
 
 
-def _answer_headers(*names: str) -> JsonObject:
+def _answer_headers(route: Route, *names: str) -> JsonObject:
+    of_form = () if route.error_form is None or route.error_form.id_header is None else (route.error_form.id_header,)
     return {
-        name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}} for name in (*OF_EVERY_ANSWER, *names)
+        name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}}
+        for name in (*OF_EVERY_ANSWER, *of_form, *names)
     }
 
 
@@ -227,20 +238,21 @@ def _success(route: Route) -> JsonObject:
     if route.events is not None:
         content["text/event-stream"] = {"schema": _reference(route.events)}
     headers = (*route.answer_headers, *(("idempotent-replayed",) if route.idempotent else ()))
-    return {"description": "It succeeded.", "headers": _answer_headers(*headers), "content": content}
+    return {"description": "It succeeded.", "headers": _answer_headers(route, *headers), "content": content}
 
 
 def _failures(route: Route) -> JsonObject:
     """One answer for each status, which lists the errors that have it."""
     by_status: dict[int, list[type[AntiphonError]]] = {}
     for error in dict.fromkeys(_errors(route)):
-        by_status.setdefault(error.status, []).append(error)
+        by_status.setdefault(_status(route, error), []).append(error)
+    schema = "Error" if route.error_form is None else route.error_form.error_schema
     return {
         str(status): {
             "description": " ".join(_first_sentences(error) for error in errors),
-            "headers": _answer_headers(*(_OF_ERRORS if any(error.retryable for error in errors) else ())),
-            "content": {"application/json": {"schema": _reference("Error")}},
-            "x-antiphon-errors": [_error(error) for error in errors],
+            "headers": _answer_headers(route, *(_OF_ERRORS if any(error.retryable for error in errors) else ())),
+            "content": {"application/json": {"schema": _reference(schema)}},
+            "x-antiphon-errors": [_error(route, error) for error in errors],
         }
         for status, errors in sorted(by_status.items())
     }
@@ -254,9 +266,14 @@ def _errors(route: Route) -> Iterable[type[AntiphonError]]:
     return chain(_OF_EVERYBODY, of_credentials, of_bodies, route.errors, of_keys, of_state)
 
 
-def _error(error: type[AntiphonError]) -> JsonObject:
+def _status(route: Route, error: type[AntiphonError]) -> int:
+    return error.status if route.error_form is None else route.error_form.shown_status(error.status)
+
+
+def _error(route: Route, error: type[AntiphonError]) -> JsonObject:
+    form = route.error_form
     return {
-        "type": error.type,
+        "type": error.type if form is None else form.shown_type(error.type, error.status),
         "code": error.default_code,
         "retryable": error.retryable,
         "description": _first_sentences(error),
@@ -286,7 +303,7 @@ def reachable(roots: Iterable[str], schemas: Mapping[str, JsonObject]) -> set[st
 def _used(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObject:
     """The schemas that the operations lead to, in the order in which the format has them."""
     queries = [_references(schemas[route.query]) for route in routes if route.query is not None]
-    named = [name for route in routes for name in (route.body, route.answer, route.events) if name is not None]
+    named = [name for route in routes for name in _components(route)]
     found = reachable({"Error"}.union(named, *queries), schemas)
     return {name: schema for name, schema in schemas.items() if name in found}
 

@@ -10,7 +10,7 @@ import orjson
 
 from antiphon.hub.errors import AntiphonError, AuthenticationRequired, MethodNotAllowed
 
-__all__ = ["Headers", "Send", "error_headers", "send_body", "send_error", "send_json"]
+__all__ = ["Headers", "Send", "error_headers", "send_body", "send_error", "send_json", "send_json_bytes"]
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
@@ -20,7 +20,12 @@ _JSON = (b"content-type", b"application/json")
 
 async def send_json(send: Send, value: object, headers: Headers, *, status: int = 200) -> None:
     """Send a JSON value."""
-    await send_body(send, orjson.dumps(value), (_JSON, *headers), status=status)
+    await send_json_bytes(send, orjson.dumps(value), headers, status=status)
+
+
+async def send_json_bytes(send: Send, body: bytes, headers: Headers, *, status: int = 200) -> None:
+    """Send a JSON value that is encoded already."""
+    await send_body(send, body, (_JSON, *headers), status=status)
 
 
 async def send_body(send: Send, body: bytes, headers: Headers, *, status: int = 200) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from antiphon.engine.counting import Count
+from antiphon.engine.droppable import DROP_PARAM
 from antiphon.engine.gateway import Gateway
 from antiphon.engine.idempotency import Begun
 from antiphon.engine.plan import TurnOptions
@@ -12,6 +14,7 @@ from antiphon.engine.run import Run, RunFacts
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.format import RetrievalRequest, StateFormat
 from antiphon.hub.items import JsonObject
+from antiphon.hub.price import plain
 from antiphon.hub.turn import OnDisconnect
 from antiphon.server.body import BodyLimits, ClientDisconnected
 from antiphon.server.exchange import Exchange
@@ -22,13 +25,22 @@ from antiphon.server.sse import StreamLimits, Watch, write_stream
 from antiphon.sessions.keys import KeyedRequest
 from antiphon.sessions.work import Settle
 
-__all__ = ["ResponsesEndpoints", "facts_headers", "turn_options", "wants_obfuscation"]
+__all__ = [
+    "ResponsesEndpoints",
+    "attempts_headers",
+    "facts_headers",
+    "names_to_drop",
+    "token_count_header",
+    "turn_options",
+    "wants_obfuscation",
+]
 
 _WAIT = b"x-antiphon-conversation-wait-ms"
 _MAX_WAIT_MS = 60_000
 _MAX_WAIT_DIGITS = 20
 _TOKEN_COUNT = b"x-antiphon-token-count"
 _ON_DISCONNECT = b"x-antiphon-on-disconnect"
+_DROP = DROP_PARAM.encode()
 
 _MAX_HEADER_CHARS = 1024
 
@@ -149,7 +161,9 @@ class ResponsesEndpoints:
             await self._answer_followed(exchange, wanted)
             return
         output = [self._state_format.show_item(item, wanted.include) for item in response["output"]]
-        await exchange.answer_bytes(self._gateway.format.encode_response({**response, "output": output}))
+        body = self._gateway.format.encode_response({**response, "output": output})
+        run = self._gateway.turns.running(exchange.params[0], exchange.principal)
+        await exchange.answer_bytes(body, [] if run is None else [*facts_headers(run.facts), *attempts_headers(run.facts)])
 
     async def _answer_followed(self, exchange: Exchange, wanted: RetrievalRequest) -> None:
         run = await self._gateway.run_of(exchange.params[0], exchange.principal)
@@ -175,7 +189,8 @@ class ResponsesEndpoints:
         body = await exchange.read_json(self._body_limits)
 
         async def create(settle: Settle | None) -> JsonObject:
-            return await self._gateway.compact(body, exchange.principal, settle=settle)
+            drop = names_to_drop(exchange.headers)
+            return await self._gateway.compact(body, exchange.principal, settle=settle, drop=drop)
 
         try:
             compacted = await created_once(exchange, self._gateway.library, body, create)
@@ -187,11 +202,12 @@ class ResponsesEndpoints:
         """``POST /v1/responses/input_tokens``."""
         request = await exchange.read_json(self._body_limits)
         try:
-            count = await self._gateway.count_input(request, exchange.principal)
+            drop = names_to_drop(exchange.headers)
+            count = await self._gateway.count_input(request, exchange.principal, drop=drop)
         finally:
             self._tell_rates(exchange)
         body = {"object": "response.input_tokens", "input_tokens": count.tokens}
-        await exchange.answer(body, ((_TOKEN_COUNT, b"exact" if count.exact else b"estimate"),))
+        await exchange.answer(body, (token_count_header(count),))
 
     async def delete(self, exchange: Exchange) -> None:
         """``DELETE /v1/responses/{id}``."""
@@ -228,6 +244,7 @@ def turn_options(exchange: Exchange, body: JsonObject) -> TurnOptions:
         received_at=exchange.received_at,
         conversation_wait_s=_conversation_wait_s(exchange.headers),
         on_disconnect=_on_disconnect(exchange.headers),
+        drop=names_to_drop(exchange.headers),
         key=None if key is None else KeyedRequest(key.decode("latin-1"), f"{exchange.method} {exchange.path}", body),
     )
 
@@ -242,6 +259,12 @@ def _conversation_wait_s(headers: Mapping[bytes, bytes]) -> float:
             f"Invalid '{_WAIT.decode()}': expected milliseconds, 0 to {_MAX_WAIT_MS}.", param=_WAIT.decode()
         )
     return int(value) / 1000
+
+
+def names_to_drop(headers: Mapping[bytes, bytes]) -> tuple[str, ...]:
+    """What a request's header says may be left out of it, unchecked."""
+    value = headers.get(_DROP)
+    return () if value is None else tuple(name.strip().lower() for name in value.decode("latin-1").split(","))
 
 
 def _on_disconnect(headers: Mapping[bytes, bytes]) -> OnDisconnect | None:
@@ -274,8 +297,12 @@ def facts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
     if facts.upstream:  # not yet, if the answer begins before the upstream's
         headers.append((b"x-antiphon-upstream", _header(facts.upstream)))
         headers.append((b"x-antiphon-overhead-ms", b"%.3f" % (facts.overhead_s * 1000)))
+    if facts.cost is not None:
+        headers.append((b"x-antiphon-cost", plain(facts.cost).encode()))
     if facts.not_applied:
         headers.append((b"x-antiphon-not-applied", _header(", ".join(facts.not_applied))))
+    if facts.verbatim:
+        headers.append((b"x-antiphon-verbatim", b"true"))
     return headers
 
 
@@ -285,6 +312,11 @@ def attempts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
         return []
     left = (f"{name}={why}" for name, why in facts.left)
     return [(b"x-antiphon-attempts", _header("; ".join((f"count={facts.attempts}", *left))))]
+
+
+def token_count_header(count: Count) -> tuple[bytes, bytes]:
+    """Who counted: the model's own server, or nobody."""
+    return _TOKEN_COUNT, b"exact" if count.exact else b"estimate"
 
 
 def _header(text: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import Final, Literal, get_args
 from urllib.parse import unquote
 
 from antiphon.hub.errors import AntiphonError, MethodNotAllowed, NotFound
+from antiphon.hub.format import ErrorForm
 from antiphon.hub.principal import Scope
 from antiphon.server.exchange import Exchange
 
@@ -23,6 +24,9 @@ Handler = Callable[[Exchange], Awaitable[None]]
 Tag = Literal[
     "Responses",
     "Conversations",
+    "Chat",
+    "Messages",
+    "Embeddings",
     "Prompts",
     "Webhooks",
     "Models",
@@ -69,6 +73,8 @@ class Route:
         request_headers: The headers that mean something to it besides that key; ``server/headers.py`` says what.
         answer_headers: The headers that it answers besides those of every operation; likewise.
         errors: What it can raise besides the errors that every operation has.
+        error_form: How everything that goes wrong on its path, and below it, is answered, whatever the method; None for
+            OpenAI's envelope.
         details: More sentences, where the summary leaves questions.
     """
 
@@ -92,6 +98,7 @@ class Route:
     request_headers: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
     errors: tuple[type[AntiphonError], ...] = ()
+    error_form: ErrorForm | None = None
     details: str = ""
 
     def __post_init__(self) -> None:
@@ -122,6 +129,7 @@ class RouteTable:
             (route.method, route.path): route for route in routes if not route.placeholders
         }
         self._patterns = [(_pattern(route), route) for route in routes if route.placeholders]
+        self._forms = {route.path: route.error_form for route in routes if route.error_form is not None}
         _refuse_twins([route.name for route in routes])
         _refuse_twins([f"{route.method} {_PLACEHOLDER.sub('{}', route.path)}" for route in routes])
 
@@ -143,6 +151,15 @@ class RouteTable:
             if params is not None and candidate.method == wanted:
                 return candidate, params
         raise self._unknown(method, path, segments)
+
+    def error_form(self, path: str) -> ErrorForm | None:
+        """How what goes wrong at *path* is answered, whether a route is there or not; None for OpenAI's envelope."""
+        while path:
+            form = self._forms.get(path)
+            if form is not None:
+                return form
+            path = path.rpartition("/")[0]
+        return None
 
     def _unknown(self, method: str, path: str, segments: Sequence[str]) -> NotFound | MethodNotAllowed:
         methods: set[str] = {route.method for route in self.routes if route.path == path}

@@ -16,10 +16,10 @@ from antiphon.hub.format import StreamEncoder
 from antiphon.server.body import Receive
 from antiphon.server.reply import Headers, Send
 
-__all__ = ["StreamLimits", "Watch", "write_stream"]
+__all__ = ["KEEP_ALIVE", "StreamLimits", "Watch", "write_stream"]
 
 _DONE = b"data: [DONE]\n\n"
-_KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
 _LOOK_AFTER_S = 0.2
 
 # So many events are encoded before the event loop goes on: about half a millisecond.
@@ -121,12 +121,14 @@ async def write_stream(
     headers: Headers,
     limits: StreamLimits,
     start: int = 0,
+    keep_alive: bytes = KEEP_ALIVE,
 ) -> bool:
     """
     Write a run to its end.
 
     Args:
         encoder: Begins with event number *start*.
+        keep_alive: What is written after a silence.
 
     Returns:
         Whether the client was told everything. False if it has gone or was too slow, or if the run was broken off.
@@ -145,7 +147,7 @@ async def write_stream(
             if at_end and limits.done_sentinel and run.has_ended_well:
                 chunk += _DONE
             elif not chunk and ticker.due():
-                chunk = _KEEP_ALIVE
+                chunk = keep_alive
             if chunk or at_end:
                 await send({"type": "http.response.body", "body": chunk, "more_body": not at_end})
                 ticker.wrote()

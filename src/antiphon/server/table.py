@@ -131,6 +131,7 @@ def _responses(responses: ResponsesEndpoints) -> list[Route]:
             scope="responses:write",
             body="CompactContext",
             answer="CompactedResponse",
+            request_headers=("x-antiphon-drop",),
             answer_headers=OF_RATES,
             extension=False,
             errors=(
@@ -154,6 +155,7 @@ def _responses(responses: ResponsesEndpoints) -> list[Route]:
             scope="responses:write",
             body="CountInput",
             answer="InputTokens",
+            request_headers=("x-antiphon-drop",),
             answer_headers=("x-antiphon-token-count", *OF_RATES),
             extension=False,
             errors=(

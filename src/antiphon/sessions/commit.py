@@ -12,6 +12,7 @@ import msgspec
 from antiphon.hub.errors import SealChanged
 from antiphon.hub.ids import TenantId
 from antiphon.hub.items import Item, JsonObject, is_cut_off_call
+from antiphon.hub.origin import Origin
 from antiphon.hub.usage import Usage
 from antiphon.hub.webhook import Webhook
 from antiphon.sessions.cache import CachedHistory, HistoryCache
@@ -28,6 +29,9 @@ from antiphon.sessions.store import TenantStore
 
 __all__ = ["Committer", "TurnOutcome"]
 
+# Other dialects have no words for a turn that failed or was cancelled: only the Responses API shows it.
+_ANSWERED = frozenset({"completed", "incomplete"})
+
 
 class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -41,6 +45,7 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
         trace: Where its stream was cut, for :mod:`antiphon.streams.trace`.
         claim: For a pending turn, whose place the stored one takes.
         webhooks: What tells of it.
+        origin: What is kept for the dialect that it was asked for in, if it came to an answer.
     """
 
     response: JsonObject
@@ -51,6 +56,7 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
     trace: object = None
     claim: Claim | None = None
     webhooks: tuple[Webhook, ...] = ()
+    origin: Origin | None = None
 
 
 class Committer:
@@ -95,6 +101,7 @@ class Committer:
         response = outcome.response
         status = cast(Status, response["status"])
         ephemeral = not response["store"]
+        origin = outcome.origin if status in _ANSWERED and not ephemeral else None
         # A family without a past is the turn's own, unless a pending row brought it along.
         seal = await self._payloads.found(turn.family, is_new=turn.attach is None and outcome.claim is None)
         payloads = await self._payloads.of_turn((*new_among(turn.input), *outcome.output), response["id"])
@@ -122,10 +129,10 @@ class Committer:
             completed_at=response["completed_at"],
             usage=outcome.usage,
             expires_at=await self._expiry.of(response, self._tenant),
-            payload=payloads.response(response),
+            payload=payloads.response(response, origin),
             trace=b"" if outcome.trace is None else payloads.trace(outcome.trace, response["id"]),
             deliveries=tuple([await self._deliveries.new(webhook) for webhook in outcome.webhooks]),
-            terms=await self._search.terms(response["metadata"]),
+            terms=await self._search.terms(response["metadata"], dialect=None if origin is None else origin.dialect),
         )
 
     def _remember(

@@ -3,7 +3,8 @@ Items and their payloads: what is inside the bytes that a store keeps.
 
 An item's payload is the JSON array ``[body]``, or ``[body, private]`` for an item that one provider needs something
 back with. A response's payload is the response without its output, in the compact form of
-:mod:`antiphon.hub.response`. A conversation's payload is its metadata; the secret's is its bytes in hex.
+:mod:`antiphon.hub.response`, with ``origin`` (its dialect and words) if it was asked for in another dialect. A
+conversation's payload is its metadata; the secret's is its bytes in hex.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import msgspec
 from antiphon.hub.errors import StoreCorrupt
 from antiphon.hub.ids import Family, ItemId, TenantId
 from antiphon.hub.items import Item, JsonObject, Private
+from antiphon.hub.origin import Origin
 from antiphon.hub.response import expand
 from antiphon.sessions.codec import Codec, Keys, Place, Table
 from antiphon.sessions.records import Conversation, NewItem, StoredItem
 from antiphon.sessions.slices import in_slices
-from antiphon.sessions.turn_payloads import TurnPayloads, family_of
+from antiphon.sessions.turn_payloads import TurnPayloads, family_of, written_response
 
 __all__ = ["Payloads"]
 
@@ -99,9 +101,19 @@ class Payloads:
 
     # Responses.
 
+    async def response(self, response: JsonObject, origin: Origin | None) -> bytes:
+        """The payload of a response that is stored already; its output is stored as items."""
+        return await self._encode(written_response(response, origin), "responses", response["id"])
+
     async def open_response(self, payload: bytes, response_id: str) -> JsonObject:
         """A stored response, without its output."""
-        return expand(cast(JsonObject, await self._decode(payload, "responses", response_id)))
+        return (await self.open_with_origin(payload, response_id))[0]
+
+    async def open_with_origin(self, payload: bytes, response_id: str) -> tuple[JsonObject, Origin | None]:
+        """A stored response, without its output; and its origin, if it was asked for in another dialect."""
+        written = cast(JsonObject, await self._decode(payload, "responses", response_id))
+        origin = written.get("origin")
+        return expand(written), None if origin is None else Origin(dialect=origin[0], words=origin[1])
 
     async def open_trace(self, payload: bytes, response_id: str) -> object:
         """A stored trace."""

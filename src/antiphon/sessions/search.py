@@ -1,8 +1,8 @@
 """
 Search: how what clients look for is said to a store that knows no content.
 
-A *term* is a keyed hash of one name and value of an object's metadata. The store can compare terms, and learns from
-them only which objects have a pair in common.
+A *term* is a keyed hash of one name and value of an object's metadata, or of the dialect that a response was asked for
+in. The store can compare terms, and learns from them only which objects have something in common.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = ["Search", "term"]
 _TERM_BYTES = 16
 # The tenant's secret is used for other hashes too; no two of them hash the same words.
 _PURPOSE = b"metadata term\x00"
+_OF_ORIGIN = b"origin term\x00"
 
 
 class Search:
@@ -28,22 +29,33 @@ class Search:
     def __init__(self, secret: TenantSecret) -> None:
         self._secret = secret
 
-    async def terms(self, metadata: Mapping[str, str]) -> tuple[bytes, ...]:
-        """The terms of an object's metadata; nothing is asked of the store for an object without any."""
-        if not metadata:
+    async def terms(self, metadata: Mapping[str, str], *, dialect: str | None = None) -> tuple[bytes, ...]:
+        """
+        The terms of an object: of its metadata and, for a response that was asked for in another dialect, of that.
+
+        Nothing is asked of the store for an object without any. A list is read by the first of its terms, and most
+        have the dialect's, so that one comes last.
+        """
+        if not metadata and dialect is None:
             return ()
         secret = await self._secret.read()
-        return tuple(term(secret, name, value) for name, value in metadata.items())
+        of_metadata = tuple(term(secret, name, value) for name, value in metadata.items())
+        return of_metadata if dialect is None else (*of_metadata, _origin_term(secret, dialect))
 
-    async def filter(self, wanted: ListRequest) -> Filter:
-        """What the store is asked for a list."""
+    async def filter(self, wanted: ListRequest, *, dialect: str | None = None) -> Filter:
+        """
+        What the store is asked for a list.
+
+        Args:
+            dialect: Only responses that were asked for in it; None for all.
+        """
         return Filter(
             limit=wanted.limit,
             order=wanted.order,
             after=wanted.after,
             created_from=None if wanted.created_after is None else wanted.created_after + 1,
             created_before=wanted.created_before,
-            terms=await self.terms(wanted.metadata),
+            terms=await self.terms(wanted.metadata, dialect=dialect),
             model=wanted.model,
             status=wanted.status,
             conversation_id=wanted.conversation,
@@ -55,3 +67,7 @@ def term(secret: bytes, name: str, value: str) -> bytes:
     name_bytes = name.encode()
     message = _PURPOSE + len(name_bytes).to_bytes(4, "big") + name_bytes + value.encode()
     return hmac.digest(secret, message, "sha256")[:_TERM_BYTES]
+
+
+def _origin_term(secret: bytes, dialect: str) -> bytes:
+    return hmac.digest(secret, _OF_ORIGIN + dialect.encode(), "sha256")[:_TERM_BYTES]

@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import cast
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from antiphon.hub.errors import ItemNotFound, ResponseNotFound
 from antiphon.hub.format import PageRequest
 from antiphon.hub.ids import IdFactory, TenantId
@@ -21,6 +23,7 @@ from antiphon.hub.turn import TurnRequest
 from antiphon.sessions.cache import HistoryCache
 from antiphon.sessions.codec import Codec, PlainCodec
 from antiphon.sessions.commit import Committer, TurnOutcome
+from antiphon.sessions.completions import Completions
 from antiphon.sessions.conversations import Conversations, ListedItems
 from antiphon.sessions.deliveries import Deliveries
 from antiphon.sessions.directory import AuditAppend, Erasure
@@ -177,6 +180,7 @@ class TenantSessions:
         self.pending = PendingTurns(store, payloads, self._search, self.end_users)
         self.keys = IdempotencyKeys(store, payloads, self._secret)
         self.deliveries = Deliveries(store, payloads)
+        self.completions = Completions(store, payloads, self._search)
         self.prompts = Prompts(store=store, payloads=payloads, ids=ids, clock=clock)
         self.conversations = Conversations(
             tenant=tenant, store=store, payloads=payloads, ids=ids, clock=clock, cache=cache, search=self._search
@@ -290,14 +294,17 @@ class TenantSessions:
     @reread_if_erased
     async def exported(self, response_id: str) -> JsonObject:
         """
-        A stored response as :meth:`retrieve` answers it, with its own input items as ``input``.
+        A stored response as :meth:`retrieve` answers it, with its own input items as ``input``; and, if it was asked
+        for in another dialect, what is kept for that one as ``origin``.
 
         Raises:
             ResponseNotFound: This tenant has no such response.
         """
         session = await self._session(response_id)
         own = await self._items(session.messages[: session.output_index])
-        return {**await self._response(session), "input": [item.body for item in own]}
+        exported = {**await self._response(session), "input": [item.body for item in own]}
+        _, origin = await self._payloads.open_with_origin(session.payload, response_id)
+        return exported if origin is None else {**exported, "origin": msgspec.to_builtins(origin)}
 
     async def _session(self, response_id: str) -> StoredSession:
         session = await self._store.get_by_response_id(response_id)

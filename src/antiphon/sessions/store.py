@@ -148,6 +148,20 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, TenantVau
         """Where the stream of a stored response was cut, as its commit gave it; None if the response is unknown."""
         ...
 
+    async def update_response(
+        self, response_id: str, payload: bytes, terms: Sequence[bytes] = (), *, instead_of: bytes
+    ) -> bool:
+        """
+        Replace the payload of a stored response, and the terms that it is found by. It keeps its place in lists.
+
+        Args:
+            instead_of: The payload that *payload* was made from.
+
+        Returns:
+            False if the response is unknown, or has another payload than *instead_of* by now. Nothing was changed.
+        """
+        ...
+
     async def delete_response(
         self, response_id: str, *, cascade: bool = False, dry_run: bool = False
     ) -> Erasure | None:

@@ -9,12 +9,13 @@ import msgspec
 
 from antiphon.hub.ids import Family, TenantId
 from antiphon.hub.items import Item, JsonObject, is_cut_off_call
+from antiphon.hub.origin import Origin
 from antiphon.hub.response import compact
 from antiphon.sessions.codec import TENANT_FAMILY, Keys, Place, Table
 from antiphon.sessions.records import NewItem
 from antiphon.sessions.slices import in_slices
 
-__all__ = ["TurnPayloads", "family_of"]
+__all__ = ["TurnPayloads", "family_of", "written_response"]
 
 # What belongs to the tenant as a whole, whatever its ids look like.
 _OF_TENANT: Final[frozenset[Table]] = frozenset({"prompts", "idempotency", "deliveries", "secrets"})
@@ -43,9 +44,9 @@ class TurnPayloads:
             items, lambda item: self._new_item(item, left_out=of_output and is_cut_off_call(item.body))
         )
 
-    def response(self, response: JsonObject) -> bytes:
+    def response(self, response: JsonObject, origin: Origin | None = None) -> bytes:
         """The payload of a response; its output is stored as items."""
-        return self._encode(compact(response), "responses", response["id"])
+        return self._encode(written_response(response, origin), "responses", response["id"])
 
     def trace(self, trace: object, response_id: str) -> bytes:
         """The payload of a response's trace."""
@@ -58,6 +59,11 @@ class TurnPayloads:
 
     def _encode(self, value: object, table: Table, row_id: str) -> bytes:
         return self._keys.encode(value, Place(self._tenant, family_of(table, row_id), table, row_id))
+
+
+def written_response(response: JsonObject, origin: Origin | None) -> JsonObject:
+    """What is in the payload of a response."""
+    return compact(response) if origin is None else {**compact(response), "origin": [origin.dialect, origin.words]}
 
 
 def family_of(table: Table, row_id: str) -> Family:

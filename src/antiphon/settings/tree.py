@@ -23,6 +23,7 @@ __all__ = [
     "JwtSettings",
     "LimitSettings",
     "ModelSettings",
+    "PriceSettings",
     "ResponsesSettings",
     "RoutingSettings",
     "SealingSettings",
@@ -38,6 +39,7 @@ __all__ = [
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
 JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 WebhookEvent = Literal["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -212,6 +214,22 @@ class CapacitySettings(Section, frozen=True, kw_only=True):
     queue_s: Seconds = 10.0
 
 
+class PriceSettings(Section, frozen=True, kw_only=True):
+    """
+    What a million tokens cost, in USD.
+
+    Attributes:
+        cached_input: Of those read from the upstream's prefix cache; None for as much as ``input``.
+        cache_write: Of those written to it; None likewise.
+        output: None for models that generate nothing, such as those for embeddings.
+    """
+
+    input: Usd
+    cached_input: Usd | None = None
+    cache_write: Usd | None = None
+    output: Usd | None = None
+
+
 class UpstreamSettings(Section, frozen=True, kw_only=True):
     """
     A model server.
@@ -229,6 +247,8 @@ class UpstreamSettings(Section, frozen=True, kw_only=True):
         context_window: How many tokens its models take, for a server that does not list it; None for what it lists.
         account: What its models wrote in private goes back to all upstreams of one account; None for itself alone.
         capacity: How much it is asked at a time, all of its models together; None for no limit.
+        prices: What its models cost, all of them; None for what is published.
+        may_drop: What may be left out of any request where its dialect cannot say it, as ``x-antiphon-drop`` names it.
         quirks: Its deviations from the dialect, as the provider names them.
     """
 
@@ -245,6 +265,8 @@ class UpstreamSettings(Section, frozen=True, kw_only=True):
     context_window: Count | None = None
     account: Name | None = None
     capacity: CapacitySettings | None = None
+    prices: PriceSettings | None = None
+    may_drop: tuple[Name, ...] = ()
     quirks: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -267,6 +289,7 @@ class TargetSettings(Section, frozen=True, kw_only=True):
             then they are tried in the order of the list.
         weight: How many of the turns it has among its equals.
         capacity: How much it is asked at a time, besides what its upstream as a whole is; None for no limit.
+        prices: What its model costs; None for what is said of its upstream.
     """
 
     upstream: Name
@@ -274,6 +297,7 @@ class TargetSettings(Section, frozen=True, kw_only=True):
     order: Annotated[int, Meta(ge=0)] | None = None
     weight: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     capacity: CapacitySettings | None = None
+    prices: PriceSettings | None = None
     timeouts: TargetTimeouts = TargetTimeouts()
 
 

@@ -255,6 +255,15 @@ class _Tenant(TenantEndUsers, TenantTrail):
             insertion_index=response.insertion_index,
         )
 
+    async def update_response(
+        self, response_id: str, payload: bytes, terms: Sequence[bytes] = (), *, instead_of: bytes
+    ) -> bool:
+        response = self._response(response_id)
+        if response is None or response.turn.payload != instead_of:
+            return False
+        response.turn = msgspec.structs.replace(response.turn, payload=payload, terms=tuple(terms))
+        return True
+
     async def delete_response(
         self, response_id: str, *, cascade: bool = False, dry_run: bool = False
     ) -> Erasure | None:

@@ -144,6 +144,11 @@ class Assembler:
         self._pieces.append(delta)
         self._events.append(ReasoningSummaryTextDelta(self._item_id, self._output_index, self._part_index, delta))
 
+    def end_thought(self) -> None:
+        """What is thought next is a part of its own, in the same item of reasoning."""
+        if self._part_type in ("reasoning_text", "summary_text"):
+            self._close_part()
+
     def reasoning_private(self, private: Private) -> None:
         """What the provider needs back with the open reasoning item; opens an empty one if there is none."""
         if self.open_item != "reasoning":
@@ -205,6 +210,7 @@ class Assembler:
         usage: Usage | None = None,
         model: str | None = None,
         service_tier: str | None = None,
+        stop_sequence: str | None = None,
     ) -> None:
         """The reply is whole, or was cut short: the item that is still open ends with it, in the same status."""
         self._close_item(status)
@@ -215,6 +221,7 @@ class Assembler:
                 usage=usage,
                 model=model,
                 service_tier=service_tier,
+                stop_sequence=stop_sequence,
             )
         )
 

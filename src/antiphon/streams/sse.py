@@ -51,17 +51,15 @@ class SseParser:
         Raises:
             UpstreamBroken: An event is longer than ``max_event_bytes``. The parser is of no use after that.
         """
-        if (
-            block.startswith(b"data: {")
-            and block.endswith(b"\n\n")
-            and not (self._line or self._data or self._name or self._at_start or self._skip_lf)
-            and b"\r" not in block
-            and len(block) <= self._max_event_bytes
-        ):
-            # What most reads of most streams are: whole events of one data line each, and nothing else.
-            frames = block[6:-2].split(b"\n\ndata: ")
-            if block.count(b"\n") == 2 * len(frames):
-                return [("message", frame) for frame in frames]
+        if not (self._line or self._data or self._name or self._at_start or self._skip_lf):
+            # What most reads of most streams are: whole events, and nothing else; most often one without a name.
+            if block.count(b"\n") == 2 and block.startswith(b"data: ") and block.endswith(b"\n\n"):
+                if b"\r" not in block and len(block) <= self._max_event_bytes:
+                    return [("message", block[6:-2])]
+            elif len(block) <= self._max_event_bytes:
+                events = _whole_events(block if b"\r" not in block else block.replace(b"\r\n", b"\n"))
+                if events is not None:
+                    return events
         if self._at_start:
             block = self._strip_bom(block)
         if not block:
@@ -89,19 +87,11 @@ class SseParser:
             self._line_bytes = 0
         end = block.rfind(b"\n\n")
         rest = block[end + 2 :] if end >= 0 else block
-        events = self._split_frames(block, end) if end >= 0 else []
+        whole = block[: end + 2] if rest else block
+        events = (_whole_events(whole) or self._feed_lines(whole)) if end >= 0 else []
         if rest:
             events += self._feed_lines(rest)
         return events
-
-    def _split_frames(self, block: bytes, end: int) -> list[ServerSentEvent]:
-        """The events of a block up to its last blank line, which is at *end*."""
-        if block.startswith(b"data: "):
-            # What nearly every block of every stream is: one data line for each event and nothing else.
-            frames = block[6:end].split(b"\n\ndata: ")
-            if block.count(b"\n", 6, end) == 2 * (len(frames) - 1):
-                return [("message", frame) for frame in frames]
-        return self._feed_lines(block[: end + 2])
 
     def _feed_lines(self, block: bytes) -> list[ServerSentEvent]:
         """The exact path: every line end there is, events begun in earlier blocks, and the limit."""
@@ -165,3 +155,33 @@ class SseParser:
             return b""
         self._at_start = False
         return block.removeprefix(_BOM)
+
+
+def _whole_events(block: bytes) -> list[ServerSentEvent] | None:
+    """
+    The events of a block that is nothing but whole events of one form; None for any other block.
+
+    The form is one data line, as nearly every stream has it, or one line of a name before it, as those of Anthropic and
+    of the Responses API. That a block is of this form follows from the number of its lines.
+    """
+    if not block.endswith(b"\n\n"):
+        return None
+    if block.startswith(b"data: "):
+        frames = block[6:-2].split(b"\n\ndata: ")
+        if block.count(b"\n") == 2 * len(frames) and b"\r" not in block:
+            return [("message", frame) for frame in frames]
+    elif block.startswith(b"event: "):
+        frames = block[7:-2].split(b"\n\nevent: ")
+        if block.count(b"\n") == 3 * len(frames) and b"\r" not in block:
+            return _named_events(frames)
+    return None
+
+
+def _named_events(frames: list[bytes]) -> list[ServerSentEvent] | None:
+    events: list[ServerSentEvent] = []
+    for frame in frames:
+        name, between, data = frame.partition(b"\ndata: ")
+        if not between:
+            return None
+        events.append((str(name, "utf-8", "replace") or "message", data))
+    return events

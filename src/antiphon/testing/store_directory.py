@@ -178,6 +178,8 @@ async def stored_bytes_follow_everything(s: StoreFixture) -> None:
     await _is_exact(s, "another turn")
     await s.acme.update_conversation(made.conversation, b"\x01a longer payload than there was")
     await _is_exact(s, "an update")
+    await s.acme.update_response(response_id("a"), b"\x01a longer payload", (b"red",), instead_of=b"response a")
+    await _is_exact(s, "an update of a response")
     await s.acme.append_items(made.conversation, [item("by hand"), item("more")])
     await s.acme.remove_item(made.conversation, item_id("by hand"))
     await _is_exact(s, "a removal")

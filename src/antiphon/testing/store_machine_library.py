@@ -97,6 +97,19 @@ class LibraryMachine(StoreMachine):
         its_id = self._some(self.conversations, number)
         self.both(tenant, lambda store, _: store.update_conversation(its_id, b"updated", terms))
 
+    @precondition(lambda self: self.responses)
+    @rule(tenant=tenants, number=numbers, terms=some_terms, late=st.booleans())
+    def update_response(self, *, tenant: str, number: int, terms: tuple[bytes, ...], late: bool) -> None:
+        """Replace what a response says and is found by, or try to after somebody else has."""
+        its_id = self._some(self.responses, number)
+
+        async def work(store: TenantStore, _: int) -> object:
+            session = await store.get_by_response_id(its_id)
+            before = b"other" if session is None or late else session.payload
+            return await store.update_response(its_id, b"updated %d" % number, terms, instead_of=before)
+
+        self.both(tenant, work)
+
     @rule(
         tenant=tenants,
         number=numbers,

@@ -31,6 +31,7 @@ from antiphon.testing.store_receipts import checks as receipt_checks
 from antiphon.testing.store_sessions import checks as session_checks
 from antiphon.testing.store_tenant_erasing import checks as tenant_erasing_checks
 from antiphon.testing.store_turns import checks as turn_checks
+from antiphon.testing.store_updates import checks as update_checks
 from antiphon.testing.store_vault import checks as vault_checks
 
 __all__ = ["CHECKS", "Check", "FixedClock", "StoreFixture"]
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     *fork_checks.checks,
     *cascade_checks.checks,
     *library_checks.checks,
+    *update_checks.checks,
     *pending_checks.checks,
     *key_checks.checks,
     *delivery_checks.checks,

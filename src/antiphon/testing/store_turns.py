@@ -471,6 +471,7 @@ async def foreign_turns_are_unknown(s: StoreFixture) -> None:
     assert await other.read_head(response_id("a")) is None
     assert await other.read_history_after(response_id("a")) is None
     assert await other.list_input_items(response_id("a"), Page()) is None
+    assert await other.update_response(response_id("a"), b"x", instead_of=b"response a") is False
     assert await other.find_items([item_id("a", 0)]) == {}
     assert await other.delete_response(response_id("a")) is None
     await other.delete_session(response_id("a"))

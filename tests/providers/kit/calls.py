@@ -10,6 +10,7 @@ from antiphon.hub.turn import ModelCall, TurnRequest
 
 __all__ = [
     "ACCOUNT",
+    "ELSEWHERE",
     "assistant",
     "custom_call",
     "custom_output",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 ACCOUNT = "vendor"
+# What an upstream of another account kept of an item.
+ELSEWHERE = Private("openai_responses", "elsewhere", {"id": "x_1", "encrypted_content": "sealed"})
 
 # One transparent pixel, and the smallest thing that calls itself a PDF.
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -56,8 +59,8 @@ def function_call(call_id: str, name: str = "look", arguments: str = "{}", **mor
     return item("function_call", call_id=call_id, name=name, arguments=arguments, status="completed", **more)
 
 
-def function_output(call_id: str, output: str | list[JsonObject] = "done") -> Item:
-    return item("function_call_output", call_id=call_id, output=output)
+def function_output(call_id: str, output: str | list[JsonObject] = "done", **more: Any) -> Item:
+    return item("function_call_output", call_id=call_id, output=output, **more)
 
 
 def custom_call(call_id: str, name: str, value: str) -> Item:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from antiphon.hub.turn import ModelCall
 from tests.providers.kit.calls import (
+    ELSEWHERE,
     assistant,
     custom_call,
     custom_output,
@@ -25,7 +26,10 @@ from tests.providers.kit.calls import (
     user,
 )
 
-__all__ = ["REQUESTS"]
+__all__ = ["REQUESTS", "TOLD_ID"]
+
+# The call_id of what is told of another upstream's call: a hash of the item's id.
+TOLD_ID = "call_32012c4c32888ee2c4ba4331"
 
 _SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 _JSON_SCHEMA = {
@@ -114,4 +118,16 @@ REQUESTS: dict[str, ModelCall] = {
     "an end user": model_call(safety_identifier="u-1"),
     "a cache key": model_call(prompt_cache_key="thread-1"),
     "a service tier": model_call(service_tier="flex"),
+    "texts to stop at": model_call(stop=("END", "###")),
+    "a tool that failed": model_call(
+        user("Hi"), function_call("call_1"), function_output("call_1", "No city.", status="incomplete"), tools=(_TOOL,)
+    ),
+    "what another upstream's tools made": model_call(
+        user("Hi"),
+        item("web_search_call", status="completed", private=ELSEWHERE),
+        item("mcp_call", private=ELSEWHERE, name="find", arguments='{"q":"x"}', output="Found."),
+        assistant("Hello."),
+        user("Who?"),
+        input_start=4,
+    ),
 }

@@ -23,6 +23,7 @@ _OPENAI: Mapping[str, object] = MappingProxyType(
         "custom_tools": "native",
         "files": True,
         "assistant_refusal": "field",
+        "cache_key": True,
     }
 )
 # What is about bookkeeping, caching and billing: the model says the same without it.
@@ -103,6 +104,7 @@ HOSTED = (
         quirks={
             "tool_call_ids": "alphanumeric_9",
             "reasoning_field": "thinking",
+            "cache_key": True,
             "stream_usage": False,  # sent without being asked for
             "refuse": [*_LOGPROBS, "verbosity"],
             "drop": [*_END_USER, "prompt_cache_retention", "service_tier"],
@@ -133,6 +135,7 @@ HOSTED = (
         title="Fireworks",
         defaults=UpstreamDefaults(base_url="https://api.fireworks.ai/inference/v1", key_variable="FIREWORKS_API_KEY"),
         quirks={
+            "cache_key": True,
             "stream_usage": False,  # sent without being asked for
             "refuse": ["verbosity"],
             "drop": ["safety_identifier", "prompt_cache_retention"],
@@ -185,6 +188,7 @@ HOSTED = (
             "replay_reasoning": "always",
             "missing_reasoning": "blank",
             "no_effort": "thinking",
+            "cache_key": True,
             "refuse": ["tool_choice", "verbosity"],
             "drop": ["prompt_cache_retention", "service_tier"],
         },

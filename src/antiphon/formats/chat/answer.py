@@ -18,7 +18,16 @@ from antiphon.formats.chat.usage import chat_usage
 from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.items import CALL_TYPES, JsonObject
 
-__all__ = ["CALL_FIELDS", "REASONING_GAP", "Answer", "chat_call", "encode_completion", "logprobs_of", "read_answer"]
+__all__ = [
+    "CALL_FIELDS",
+    "REASONING_GAP",
+    "Answer",
+    "chat_call",
+    "completion_body",
+    "encode_completion",
+    "logprobs_of",
+    "read_answer",
+]
 
 # The kind of a call in chat, and its field that the model writes, by the type of its item.
 CALL_FIELDS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
@@ -77,8 +86,13 @@ def read_answer(response: JsonObject) -> Answer:
 
 
 def encode_completion(response: JsonObject, *, logprobs: bool) -> bytes:
+    """The JSON body of a whole answer; see :func:`completion_body`."""
+    return orjson.dumps(completion_body(response, logprobs=logprobs))
+
+
+def completion_body(response: JsonObject, *, logprobs: bool) -> JsonObject:
     """
-    The JSON body of a whole answer.
+    A whole answer.
 
     Args:
         logprobs: Whether the client asked for log probabilities.
@@ -103,7 +117,7 @@ def encode_completion(response: JsonObject, *, logprobs: bool) -> bytes:
     }
     if response["usage"] is not None:
         body["usage"] = chat_usage(response["usage"])
-    return orjson.dumps(body)
+    return body
 
 
 def chat_call(item: JsonObject) -> JsonObject:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 
 from antiphon.formats.chat.answer import read_answer
+from antiphon.formats.chat.answer_schemas import COMPLETION_ANSWERS
 from antiphon.formats.chat.chunks import Chunks, TextTemplate
-from antiphon.formats.chat.errors import CHAT_NAMES, encode_envelope
-from antiphon.formats.chat.frames import json_of
+from antiphon.formats.chat.errors import CHAT_NAMES, ChatErrors
+from antiphon.formats.chat.frames import KEEP_ALIVE, json_of
 from antiphon.formats.chat.ids import TEXT_PREFIX, shown_id
+from antiphon.formats.chat.limits import ignoring
 from antiphon.formats.chat.settings import (
     LOGPROBS,
     SAMPLING,
@@ -31,7 +33,6 @@ from antiphon.formats.chat.usage import chat_usage
 from antiphon.formats.checks.common import MAX_TEXT, unsupported
 from antiphon.formats.checks.flaw import Flaw
 from antiphon.formats.checks.schema import Anything, Arr, Bool, ByType, Field, Int, Obj, Str
-from antiphon.hub.errors import AntiphonError
 from antiphon.hub.events import (
     Event,
     LifecycleEvent,
@@ -43,8 +44,8 @@ from antiphon.hub.events import (
     ResponseFailed,
     ResponseIncomplete,
 )
-from antiphon.hub.format import DialectTurn
-from antiphon.hub.items import JsonObject
+from antiphon.hub.format import NOTHING_PRIVATE, DialectTurn
+from antiphon.hub.items import JsonObject, Private
 from antiphon.hub.turn import TurnRequest
 
 __all__ = ["FIELDS", "CompletionsFormat", "TextStreamEncoder"]
@@ -75,15 +76,27 @@ FIELDS: dict[str, Field] = {
 _REQUEST = Obj(fields=FIELDS)
 
 
-class CompletionsFormat:
+class CompletionsFormat(ChatErrors):
     """
     The client dialect of text completions: implements :class:`~antiphon.hub.format.ClientDialect`. It has no state of
     its own; one instance serves everybody.
+
+    Args:
+        unknown_parameters: What to do with a field of the body that the API does not know. One that is ignored is named
+            among those that were not applied.
     """
 
     dialect: Final = "openai_completions"
+    keep_alive: Final = KEEP_ALIVE
+    names: ClassVar[Mapping[str, str]] = _NAMES
+
+    def __init__(self, *, unknown_parameters: Literal["reject", "ignore"] = "reject") -> None:
+        self._ignores_unknown = unknown_parameters == "ignore"
 
     def decode(self, body: JsonObject) -> DialectTurn:
+        return ignoring(body, FIELDS, self._decode) if self._ignores_unknown else self._decode(body)
+
+    def _decode(self, body: JsonObject) -> DialectTurn:
         check_model(body)
         try:
             fields = _REQUEST.check(body)
@@ -97,7 +110,9 @@ class CompletionsFormat:
             usage_in_stream=fields.get("stream_options", {}).get("include_usage", False),
         )
 
-    def encode_response(self, response: JsonObject, turn: DialectTurn) -> bytes:
+    def encode_response(
+        self, response: JsonObject, turn: DialectTurn, *, private: Mapping[str, Private] = NOTHING_PRIVATE
+    ) -> bytes:
         said = _said(response)
         logprobs = _logprobs(said["logprobs"], 0) if LOGPROBS in turn.request.include else None
         body = {
@@ -114,8 +129,9 @@ class CompletionsFormat:
     def stream_encoder(self, turn: DialectTurn) -> TextStreamEncoder:
         return TextStreamEncoder(turn)
 
-    def encode_error(self, error: AntiphonError, *, request_id: str) -> bytes:
-        return encode_envelope(error, _NAMES)
+    def schemas(self) -> Mapping[str, JsonObject]:
+        # Its requests stand with those of chat; see `published.py`.
+        return COMPLETION_ANSWERS
 
 
 class TextStreamEncoder:

@@ -11,14 +11,14 @@ from array import array
 from base64 import b64encode
 from collections.abc import Sequence
 from sys import byteorder
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import orjson
 
 from antiphon.formats.chat.settings import check_model
 from antiphon.formats.checks.flaw import Flaw, invalid_type
 from antiphon.formats.checks.schema import Arr, ByType, Enum, Field, Int, Obj, Schema, Str
+from antiphon.hub.embedding import EmbeddingRequest
 from antiphon.hub.items import JsonObject
 
 __all__ = ["FIELDS", "EmbeddingRequest", "decode_embeddings", "encode_embeddings"]
@@ -58,23 +58,6 @@ FIELDS: dict[str, Field] = {
 }
 
 _REQUEST = Obj(fields=FIELDS)
-
-
-class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    One decoded request.
-
-    Attributes:
-        inputs: What is to be embedded: all texts, or all lists of token ids.
-        dimensions: The length of the vectors; None for the model's own.
-        encoding_format: How the client wants its vectors; upstreams are free to send others.
-    """
-
-    model: str
-    inputs: tuple[str, ...] | tuple[tuple[int, ...], ...]
-    dimensions: int | None = None
-    encoding_format: Literal["float", "base64"] = "float"
-    user: str | None = None
 
 
 def decode_embeddings(body: JsonObject) -> EmbeddingRequest:

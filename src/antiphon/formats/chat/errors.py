@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import ClassVar, Final
 
 import orjson
 
 from antiphon.hub.errors import AntiphonError
 from antiphon.hub.items import JsonObject
 
-__all__ = ["CHAT_NAMES", "encode_envelope", "failure_of"]
+__all__ = ["CHAT_NAMES", "ChatErrors", "encode_envelope", "failure_of"]
 
 CHAT_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -38,6 +39,28 @@ _TYPES = {
 }
 
 _LEADING = re.compile(r"(?:text\.)?[a-z_]+")
+
+
+class ChatErrors:
+    """
+    Errors as OpenAI's: implements :class:`~antiphon.hub.format.ErrorForm`.
+
+    Attributes:
+        names: The dialect's names of fields that the Responses API calls otherwise.
+    """
+
+    error_schema: Final = "Error"
+    id_header: Final = None
+    names: ClassVar[Mapping[str, str]] = CHAT_NAMES
+
+    def encode_error(self, error: AntiphonError, *, request_id: str) -> bytes:
+        return encode_envelope(error, self.names)
+
+    def shown_status(self, status: int) -> int:
+        return status
+
+    def shown_type(self, error_type: str, status: int) -> str:
+        return error_type
 
 
 def encode_envelope(error: AntiphonError, names: Mapping[str, str] = CHAT_NAMES) -> bytes:

@@ -14,13 +14,14 @@ from orjson import dumps
 
 from antiphon.hub.items import JsonObject
 
-__all__ = ["BUCKET", "DONE", "Padding", "frame", "json_of"]
+__all__ = ["BUCKET", "DONE", "KEEP_ALIVE", "Padding", "frame", "json_of"]
 
 BUCKET = 16
 DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
 
-_DATA = b"data: "
-_END = b"\n\n"
+DATA = b"data: "
+END = b"\n\n"
 
 _ROWS = 64
 _NOISE = secrets.token_urlsafe(BUCKET * (_ROWS + 1)).encode()
@@ -28,12 +29,12 @@ _NOISE = secrets.token_urlsafe(BUCKET * (_ROWS + 1)).encode()
 
 def frame(body: JsonObject) -> bytes:
     """One event."""
-    return _DATA + dumps(body) + _END
+    return DATA + dumps(body) + END
 
 
 def json_of(blocks: Iterable[bytes]) -> list[bytes]:
     """The JSON of each event alone; the mark of the end is none."""
-    return [block[len(_DATA) : -len(_END)] for block in blocks if block != DONE]
+    return [block[len(DATA) : -len(END)] for block in blocks if block != DONE]
 
 
 class Padding:

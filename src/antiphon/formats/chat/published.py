@@ -62,7 +62,7 @@ def _named(*, refuse_unknown: bool) -> dict[str, Schema]:
     embedded = {**embeddings.FIELDS, "input": Field(schema=Anything(), required=True)}
     return {
         "CreateChatCompletion": Obj(fields=request.FIELDS, extra="refuse" if refuse_unknown else "keep"),
-        "ChatMessage": MESSAGES.item,
+        "ChatRequestMessage": MESSAGES.item,
         "ChatTool": TOOLS.item,
         "ChatToolChoice": TOOL_CHOICE,
         "CreateCompletion": Obj(fields=completions.FIELDS),

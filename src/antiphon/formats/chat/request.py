@@ -21,6 +21,7 @@ from antiphon.formats.chat.settings import (
     refuse_choices,
     sampling_of,
 )
+from antiphon.formats.chat.stored import with_origin
 from antiphon.formats.chat.tools import (
     TOOL_CHOICE,
     TOOLS,
@@ -38,7 +39,7 @@ from antiphon.hub.format import DialectTurn
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest
 
-__all__ = ["FIELDS", "REFUSED", "decode"]
+__all__ = ["FIELDS", "REFUSED", "REQUEST", "decode"]
 
 _FREE_OBJECT = Obj(fields={}, extra="keep")
 _FREE_OBJECTS = Arr(item=_FREE_OBJECT, expected="an array of function definitions")
@@ -86,7 +87,7 @@ FIELDS: dict[str, Field] = {
     "top_logprobs": Field(schema=Int(minimum=0, maximum=20)),
     "logit_bias": SAMPLING["logit_bias"],
     **{name: SAMPLING[name] for name in ("user", "seed", "safety_identifier")},
-    "prompt_cache_options": Field(schema=_FREE_OBJECT),
+    "prompt_cache_options": Field(schema=_FREE_OBJECT, verbatim_only=True),
     **{name: SAMPLING[name] for name in ("prompt_cache_key", "prompt_cache_retention", "service_tier", "stream")},
     **{name: SAMPLING[name] for name in ("stream_options", "store", "metadata")},
     "prediction": Field(schema=_FREE_OBJECT),
@@ -99,7 +100,7 @@ FIELDS: dict[str, Field] = {
     "web_search_options": Field(schema=WEB_SEARCH),
 }
 
-_REQUEST = Obj(fields=FIELDS)
+REQUEST = Obj(fields=FIELDS)
 
 # Valid fields that this gateway has nothing behind, each with what a caller can do instead.
 REFUSED = {
@@ -114,9 +115,12 @@ REFUSED = {
 _HINTS = ("seed", "prediction")
 
 
-def decode(body: JsonObject) -> DialectTurn:
+def decode(body: JsonObject, *, as_sent: JsonObject | None = None) -> DialectTurn:
     """
     Read a request, checked field by field.
+
+    Args:
+        as_sent: The client's own body, where *body* is what was left of it. A stored request is kept in its words.
 
     Raises:
         InvalidRequest: Names the first field that is wrong, in OpenAI's order of checks.
@@ -126,20 +130,23 @@ def decode(body: JsonObject) -> DialectTurn:
     try:
         if body.get("messages") is None:
             raise missing("messages")
-        fields = _REQUEST.check(body)
+        fields = REQUEST.check(body)
     except Flaw as flaw:
         raise flaw.error() from None
     check_contents(fields["messages"])
     transcript = Transcript()
+    ends = []
     for index, message in enumerate(fields["messages"]):
         transcript.feed(message, index)
+        ends.append(len(transcript.items))
     items = transcript.finish()
     _check_together(fields)
     tools = _tools_of(fields)
     _check_support(fields)
     not_applied = (*transcript.not_applied, *(name for name in _HINTS if name in fields))
+    request = _turn(fields, items, tools, not_applied)
     return DialectTurn(
-        request=_turn(fields, items, tools, not_applied),
+        request=with_origin(request, as_sent or body, ends) if request.store else request,
         usage_in_stream=fields.get("stream_options", {}).get("include_usage", False),
     )
 

@@ -37,7 +37,7 @@ SAMPLING: Mapping[str, Field] = {
     "top_p": Field(schema=Num(minimum=0, maximum=1)),
     "presence_penalty": Field(schema=Num(minimum=-2, maximum=2)),
     "frequency_penalty": Field(schema=Num(minimum=-2, maximum=2)),
-    "logit_bias": Field(schema=_FREE_OBJECT),
+    "logit_bias": Field(schema=_FREE_OBJECT, verbatim_only=True),
     "user": Field(schema=Str()),
     "seed": Field(schema=Int(minimum=-(2**63), maximum=2**63 - 1)),
     "safety_identifier": Field(schema=Str(max_length=128)),

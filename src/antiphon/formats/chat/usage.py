@@ -1,4 +1,4 @@
-"""Token counts in chat's words."""
+"""Token counts in chat's words, and what they have cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ __all__ = ["chat_usage"]
 
 
 def chat_usage(usage: JsonObject) -> JsonObject:
-    """The ``usage`` of a completion, made of that of a response. What the hub does not count is 0."""
+    """
+    The ``usage`` of a completion, made of that of a response. What the hub does not count is 0; a cost that nobody
+    knows is not there.
+    """
+    cost = {"cost": usage["cost"]} if "cost" in usage else {}
     return {
         "prompt_tokens": usage["input_tokens"],
         "completion_tokens": usage["output_tokens"],
@@ -24,4 +28,5 @@ def chat_usage(usage: JsonObject) -> JsonObject:
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
+        **cost,
     }

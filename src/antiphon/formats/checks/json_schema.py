@@ -8,7 +8,8 @@ and not here, and a string is measured there in code points that a few validator
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, TypeAlias
 
 from antiphon.formats.checks.common import MAX_TEXT, OneOf, Wrapped
 from antiphon.formats.checks.schema import (
@@ -31,7 +32,10 @@ from antiphon.formats.checks.schema import (
 )
 from antiphon.hub.items import JsonObject
 
-__all__ = ["SchemaWriter", "given", "nullable", "reference"]
+__all__ = ["REFUSED", "SchemaWriter", "Writing", "given", "nullable", "reference"]
+
+# Marks what is part of an API and refused by this gateway.
+REFUSED: Final = "x-antiphon-refused"
 
 
 _TYPES = {str: "string", dict: "object", list: "array", int: "integer", float: "number", bool: "boolean"}
@@ -75,16 +79,22 @@ def _bounds(**bounds: float | str | None) -> JsonObject:
     return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
+Writing: TypeAlias = Callable[["SchemaWriter", Any], JsonObject]
+_NO_OTHERS: Mapping[type, Writing] = MappingProxyType({})
+
+
 class SchemaWriter:
     """
     Writes schemas; those that have a name are referred to where others contain them.
 
     Args:
         named: Schemas by the name under which they are published.
+        others: Writes kinds of schemas that a format has of its own.
     """
 
-    def __init__(self, named: Mapping[str, Schema]) -> None:
+    def __init__(self, named: Mapping[str, Schema], others: Mapping[type, Writing] = _NO_OTHERS) -> None:
         self._named = named
+        self._others = others
         self._names = {id(schema): name for name, schema in named.items()}
 
     def components(self) -> dict[str, JsonObject]:
@@ -100,16 +110,17 @@ class SchemaWriter:
         """An object schema for the parameters of a query, where nothing can be null."""
         return {
             "type": "object",
-            "properties": {name: _with_default(self._write(field.schema), field) for name, field in fields.items()},
+            "properties": {name: _with_default(self.write(field.schema), field) for name, field in fields.items()},
             "additionalProperties": False,
         }
 
-    def _write(self, schema: Schema) -> JsonObject:
+    def write(self, schema: Schema) -> JsonObject:
+        """One schema, or the reference to it."""
         name = self._names.get(id(schema))
         return reference(name) if name is not None else self._spelled_out(schema)
 
     def _spelled_out(self, schema: Schema) -> JsonObject:
-        write = self._WRITERS.get(type(schema))
+        write = self._WRITERS.get(type(schema)) or self._others.get(type(schema))
         if write is None and isinstance(schema, Choice):
             return self._choice(schema)
         if write is None:
@@ -117,7 +128,7 @@ class SchemaWriter:
         return write(self, schema)
 
     def _array(self, schema: Arr) -> JsonObject:
-        written: JsonObject = {"type": "array", "items": self._write(schema.item)}
+        written: JsonObject = {"type": "array", "items": self.write(schema.item)}
         return written | _bounds(minItems=schema.min_length or None, maxItems=schema.max_length)
 
     def _object(self, schema: Obj) -> JsonObject:
@@ -133,7 +144,7 @@ class SchemaWriter:
         return written
 
     def _member(self, field: Field) -> JsonObject:
-        written = self._write(field.schema)
+        written = self.write(field.schema)
         if field.keeps_null or not field.required:
             written = nullable(written)
         return _with_default(written, field)
@@ -143,14 +154,15 @@ class SchemaWriter:
             "type": "object",
             "maxProperties": schema.max_properties,
             "propertyNames": {"pattern": _whole(schema.names)},
-            "additionalProperties": self._write(schema.value),
+            "additionalProperties": self.write(schema.value),
         }
 
     def _by_type(self, schema: ByType) -> JsonObject:
-        return _any_of(_of_type(kind, self._write(case)) for kind, case in schema.cases.items())
+        return _any_of(_of_type(kind, self.write(case)) for kind, case in schema.cases.items())
 
     def _tagged(self, schema: Tagged) -> JsonObject:
-        variants = {value: self._variant(schema.tag, value, variant) for value, variant in schema.variants.items()}
+        written_variants = {tag: self._variant(schema.tag, tag, variant) for tag, variant in schema.variants.items()}
+        variants = {tag: variant for tag, variant in written_variants.items() if REFUSED not in variant}
         written = _any_of(variants.values())
         if all("$ref" in variant for variant in variants.values()):
             mapping = {value: variant["$ref"] for value, variant in variants.items()}
@@ -158,16 +170,16 @@ class SchemaWriter:
         return written
 
     def _variant(self, tag: str, value: str, variant: Schema) -> JsonObject:
-        written = self._write(variant)
-        if "$ref" in written or "const" in written.get("properties", {}).get(tag, {}):
+        written = self.write(variant)
+        if "$ref" in written or REFUSED in written or "const" in written.get("properties", {}).get(tag, {}):
             return written
         return {**written, "properties": {**written["properties"], tag: {"type": "string", "const": value}}}
 
     def _choice(self, schema: Choice) -> JsonObject:
-        return _any_of(map(self._write, schema.alternatives))
+        return _any_of(map(self.write, schema.alternatives))
 
     def _one_of(self, schema: OneOf) -> JsonObject:
-        return self._write(schema.schema) | given(schema.names)
+        return self.write(schema.schema) | given(schema.names)
 
     _WRITERS: ClassVar[Mapping[type, Callable[[SchemaWriter, Any], JsonObject]]] = {
         Anything: lambda _, __: {},
@@ -201,6 +213,8 @@ def nullable(written: JsonObject) -> JsonObject:
     """The same schema, or null."""
     if not written:
         return written
+    if REFUSED in written:
+        return {**written, "type": [*written["type"], "null"]}
     if set(written) == {"anyOf"}:
         return {"anyOf": [*written["anyOf"], {"type": "null"}]}
     if "const" in written:

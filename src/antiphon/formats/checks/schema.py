@@ -218,12 +218,15 @@ class Field:
         required: Absent is an error, and so is null.
         default: What stands in for absent and null; :data:`ABSENT` leaves the key out. Never changed by anybody.
         keeps_null: Null says something of its own and stays.
+        verbatim_only: It says something that the hub has no words for, and that does not change the form of the answer:
+            an upstream of the same dialect may be told (:mod:`antiphon.formats.checks.pruning`).
     """
 
     schema: Schema
     required: bool = False
     default: Any = ABSENT
     keeps_null: bool = False
+    verbatim_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,32 +3,35 @@ The Messages API, as Anthropic's clients speak it: a codec without I/O.
 
 One file for each thing: the request (:mod:`.request`) with its blocks (:mod:`.blocks`, :mod:`.transcript`), tools
 (:mod:`.tools`) and settings (:mod:`.settings`); the answer, whole (:mod:`.answer`) or as a stream (:mod:`.stream`);
-errors (:mod:`.errors`); and what goes both ways: thinking (:mod:`.thoughts`), the arguments of calls
-(:mod:`.arguments`), ids (:mod:`.ids`).
+either in the upstream's own words (:mod:`.verbatim`); errors (:mod:`.errors`); and what goes both ways: thinking
+(:mod:`.thoughts`), the arguments of calls (:mod:`.arguments`), ids (:mod:`.ids`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import orjson
 
 from antiphon.formats.messages.answer import encode_message
-from antiphon.formats.messages.errors import encode_error, status_of
+from antiphon.formats.messages.errors import encode_error, shown_status, shown_type, status_of
 from antiphon.formats.messages.ids import message_id_of, response_id_of
-from antiphon.formats.messages.request import COUNT_FIELDS, FIELDS, MessagesTurn, decode, decode_count
+from antiphon.formats.messages.published import published_schemas
+from antiphon.formats.messages.request import COUNT_FIELDS, FIELDS, REQUEST, MessagesTurn, decode, decode_count
 from antiphon.formats.messages.stream import MessageStreamEncoder
-from antiphon.formats.messages.thoughts import DIALECT
+from antiphon.formats.messages.thoughts import DIALECT, has_bundles
+from antiphon.formats.messages.verbatim import EventWords, own_message
+from antiphon.formats.verbatim.reading import read_verbatim
+from antiphon.formats.verbatim.stream import VerbatimEncoder
 from antiphon.hub.errors import AntiphonError, InvalidRequest
-from antiphon.hub.format import DialectTurn
+from antiphon.hub.format import NOTHING_PRIVATE, DialectTurn, StreamEncoder
 from antiphon.hub.items import JsonObject, Private
 
 __all__ = ["MessagesFormat", "MessagesTurn", "message_id_of", "response_id_of", "status_of"]
 
-_NOTHING_PRIVATE: Mapping[str, Private] = MappingProxyType({})
+_PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
 class MessagesFormat:
@@ -39,9 +42,13 @@ class MessagesFormat:
     Args:
         max_items: The most items that the messages of one request may make.
         max_tools: The most tools in one request.
-        unknown_parameters: What to do with a field of a request that the API does not know. One that is ignored is
-            among the turn's ``not_applied``.
+        unknown_parameters: What to do with a field of a request that the API does not know, where the upstream is not
+            given the client's own words. One that is ignored is among the turn's ``not_applied``.
     """
+
+    error_schema: Final = "MessagesError"
+    id_header: Final = "request-id"
+    keep_alive: Final = _PING
 
     def __init__(
         self,
@@ -59,8 +66,11 @@ class MessagesFormat:
         return DIALECT
 
     def decode(self, body: JsonObject) -> MessagesTurn:
-        known, unknown = self._split(body, FIELDS)
-        return self._finished(decode(known), unknown)
+        turn = read_verbatim(body, self._decode, dialect=DIALECT, schema=REQUEST)
+        if turn.verbatim is None or not has_bundles(body["messages"]):
+            return turn
+        turn.verbatim.require_sayable()
+        return msgspec.structs.replace(turn, verbatim=None)
 
     def decode_count(self, body: JsonObject) -> MessagesTurn:
         """
@@ -74,7 +84,7 @@ class MessagesFormat:
         return self._finished(decode_count(known), unknown)
 
     def encode_response(
-        self, response: JsonObject, turn: DialectTurn, *, private: Mapping[str, Private] = _NOTHING_PRIVATE
+        self, response: JsonObject, turn: DialectTurn, *, private: Mapping[str, Private] = NOTHING_PRIVATE
     ) -> bytes:
         """
         The JSON body of a whole answer.
@@ -83,18 +93,35 @@ class MessagesFormat:
             response: The hub's, completed or incomplete.
             private: What belongs beside its output, by the item's id. Without it thinking is shown unsigned.
         """
+        own = turn.verbatim
+        if own is not None and own.heard.has_begun:
+            return own_message(own.heard.whole(), response)
         return encode_message(response, _as_ours(turn).shown, private)
 
-    def stream_encoder(self, turn: DialectTurn) -> MessageStreamEncoder:
+    def stream_encoder(self, turn: DialectTurn) -> StreamEncoder:
         ours = _as_ours(turn)
-        return MessageStreamEncoder(ours.shown, ours.eager_tools)
+        encoder = MessageStreamEncoder(ours.shown, ours.eager_tools)
+        return encoder if turn.verbatim is None else VerbatimEncoder(turn.verbatim.heard, EventWords(), encoder)
 
     def encode_error(self, error: AntiphonError, *, request_id: str) -> bytes:
         return encode_error(error, request_id=request_id)
 
+    def shown_status(self, status: int) -> int:
+        return shown_status(status)
+
+    def shown_type(self, error_type: str, status: int) -> str:
+        return shown_type(shown_status(status))
+
     def encode_count(self, input_tokens: int) -> bytes:
         """The JSON body of a count."""
         return orjson.dumps({"input_tokens": input_tokens})
+
+    def schemas(self) -> Mapping[str, JsonObject]:
+        return published_schemas(max_tools=self._max_tools, refuse_unknown=self._unknown_parameters == "reject")
+
+    def _decode(self, body: JsonObject) -> MessagesTurn:
+        known, unknown = self._split(body, FIELDS)
+        return self._finished(decode(known), unknown)
 
     def _split(self, body: JsonObject, fields: Mapping[str, object]) -> tuple[JsonObject, tuple[str, ...]]:
         """What is read of a body, and the names of what is ignored."""

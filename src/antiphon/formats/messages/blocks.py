@@ -14,6 +14,7 @@ from typing import Any
 
 from antiphon.formats.checks.common import MAX_TEXT
 from antiphon.formats.checks.flaw import unknown
+from antiphon.formats.checks.pruning import pruned
 from antiphon.formats.checks.schema import (
     Anything,
     Arr,
@@ -80,6 +81,13 @@ class Open:
             if name in _TAKEN and name not in self.schema.fields:
                 raise unknown(name, None)
         return checked
+
+    def prune(self, value: object) -> Any:
+        """See :class:`antiphon.formats.checks.pruning.Prunable`."""
+        if type(value) is not dict:
+            return value
+        own = self.schema.fields
+        return pruned(self.schema, {name: part for name, part in value.items() if name in own or name not in _TAKEN})
 
 
 def open_object(fields: dict[str, Field]) -> Open:

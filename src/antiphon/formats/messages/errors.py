@@ -17,7 +17,7 @@ import orjson
 from antiphon.hub.errors import AntiphonError, ContextLengthExceeded
 from antiphon.hub.items import JsonObject
 
-__all__ = ["encode_error", "status_of", "stream_error"]
+__all__ = ["encode_error", "shown_status", "shown_type", "status_of", "stream_error"]
 
 _OVERLOADED: Final = 529
 _TYPES: Final[Mapping[int, str]] = {
@@ -45,12 +45,22 @@ _TOO_LONG: Final = "prompt is too long"
 
 def status_of(error: AntiphonError) -> int:
     """The HTTP status of an error in this dialect: 529 in place of 503, which is what its clients know."""
-    return _OVERLOADED if error.http_status == 503 else error.http_status
+    return shown_status(error.http_status)
+
+
+def shown_status(status: int) -> int:
+    """The dialect's own HTTP status for *status*."""
+    return _OVERLOADED if status == 503 else status
+
+
+def shown_type(status: int) -> str:
+    """The type of an error that is answered with *status*, which is one of the dialect's."""
+    return _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
 
 
 def encode_error(error: AntiphonError, *, request_id: str) -> bytes:
     """The JSON body of an error."""
-    kind = _type_of(status_of(error))
+    kind = shown_type(status_of(error))
     return orjson.dumps({**_envelope(kind, _message(error)), "request_id": request_id})
 
 
@@ -63,10 +73,6 @@ def stream_error(response: JsonObject) -> JsonObject:
     if code == ContextLengthExceeded.default_code:
         message = f"{_TOO_LONG}. {message}"
     return _envelope(_STREAM_TYPES.get(code, "api_error"), message)
-
-
-def _type_of(status: int) -> str:
-    return _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
 
 
 def _message(error: AntiphonError) -> str:

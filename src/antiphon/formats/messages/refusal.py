@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from antiphon.formats.checks.flaw import Flaw, brief, invalid_type, missing
+from antiphon.formats.checks.pruning import pruned
 from antiphon.formats.checks.schema import Schema
 from antiphon.hub.errors import UnsupportedParameter
 
@@ -76,6 +77,10 @@ class Only:
             raise refusal(self.remedy)
         return checked
 
+    def prune(self, value: object) -> Any:
+        """See :class:`antiphon.formats.checks.pruning.Prunable`."""
+        return pruned(self.schema, value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaggedOrRefused:
@@ -108,6 +113,12 @@ class TaggedOrRefused:
         if variant is None:
             raise self._flaw(tag)
         return variant.check(value)
+
+    def prune(self, value: object) -> Any:
+        """See :class:`antiphon.formats.checks.pruning.Prunable`."""
+        tag = (value.get("type") or self.default) if type(value) is dict else None
+        variant = self.variants.get(tag) if type(tag) is str else None
+        return value if variant is None else pruned(variant, value)
 
     def _flaw(self, tag: str) -> Flaw:
         shown = brief(tag)

@@ -33,7 +33,7 @@ from antiphon.hub.format import DialectTurn
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import TurnRequest
 
-__all__ = ["COUNT_FIELDS", "FIELDS", "MessagesTurn", "decode", "decode_count"]
+__all__ = ["COUNT_FIELDS", "FIELDS", "REQUEST", "MessagesTurn", "decode", "decode_count"]
 
 _FREE_OBJECT = Obj(fields={}, extra="keep")
 _STATE_IS_OURS = "Send the messages, or continue a response over the Responses API."
@@ -64,20 +64,20 @@ FIELDS: dict[str, Field] = {
     **COUNT_FIELDS,
     "temperature": Field(schema=Num(minimum=0, maximum=1)),
     "top_p": Field(schema=Num(minimum=0, maximum=1)),
-    "top_k": Field(schema=Refused("Leave it out, or use 'top_p'.")),
+    "top_k": Field(schema=Refused("Leave it out, or use 'top_p'."), verbatim_only=True),
     "stop_sequences": Field(schema=Arr(item=Str(min_length=1)), default=[]),
     "stream": Field(schema=Bool(), default=False),
     "metadata": Field(schema=Obj(fields={"user_id": Field(schema=Str(max_length=512))}), default={}),
     "service_tier": Field(schema=Enum(("auto", "standard_only"))),
     "diagnostics": Field(schema=_FREE_OBJECT),
     "container": Field(schema=Refused()),
-    "inference_geo": Field(schema=Refused()),
+    "inference_geo": Field(schema=Refused(), verbatim_only=True),
     "fallbacks": Field(schema=Refused("Models that stand in for others are configured at the gateway.")),
     "fallback_credit_token": Field(schema=Refused()),
     "billing_policy": Field(schema=Refused()),
 }
 
-_REQUEST = Obj(fields=FIELDS)
+REQUEST = Obj(fields=FIELDS)
 _COUNT = Obj(fields=COUNT_FIELDS)
 
 _SERVICE_TIERS = {"auto": "auto", "standard_only": "default"}
@@ -104,7 +104,7 @@ def decode(body: JsonObject) -> MessagesTurn:
         InvalidRequest: Names the first field that is wrong.
         UnsupportedParameter: Names a field that is known and cannot be served.
     """
-    fields = _checked(_REQUEST, body)
+    fields = _checked(REQUEST, body)
     _refuse_pre_warming(fields)
     _refuse_prefill(fields["messages"])
     return _turn(fields)

@@ -25,7 +25,17 @@ from antiphon.formats.checks.flaw import Flaw
 from antiphon.formats.messages.blocks import THINKING_BLOCK
 from antiphon.hub.items import JsonObject, Private
 
-__all__ = ["BETWEEN", "DIALECT", "Seal", "Shown", "reasoning_of", "seal_of", "thinking_blocks", "thinking_text"]
+__all__ = [
+    "BETWEEN",
+    "DIALECT",
+    "Seal",
+    "Shown",
+    "has_bundles",
+    "reasoning_of",
+    "seal_of",
+    "thinking_blocks",
+    "thinking_text",
+]
 
 DIALECT: Final = "anthropic"
 # Whose a signature is cannot be told from it.
@@ -52,6 +62,16 @@ class Seal(msgspec.Struct, frozen=True):
 
 
 _UNSEALED = Seal()
+
+
+def has_bundles(messages: Iterable[JsonObject]) -> bool:
+    """Whether a signature in checked messages stands for several blocks, as only this gateway's own do."""
+    return any(
+        block["type"] == "thinking" and (block.get("signature") or "").startswith(_BUNDLE)
+        for message in messages
+        if isinstance(message["content"], list)
+        for block in message["content"]
+    )
 
 
 def seal_of(private: Private | None) -> Seal:

@@ -61,17 +61,18 @@ class ResponsesFormat:
         self._max_tools = max_tools
         self._unknown_parameters = unknown_parameters
 
-    def decode(self, body: JsonObject, *, generate: bool = True) -> TurnRequest:
-        unknown: tuple[str, ...] = ()
-        if self._unknown_parameters == "ignore":
-            unknown = tuple(name for name in body if name not in FIELDS)
+    def decode(self, body: JsonObject, *, generate: bool = True, keeps_unknown: bool = False) -> TurnRequest:
+        ignores = self._unknown_parameters == "ignore"
+        unknown: JsonObject = {}
+        if ignores or keeps_unknown:
+            unknown = {name: value for name, value in body.items() if name not in FIELDS}
             body = {name: value for name, value in body.items() if name in FIELDS}
         request = decode(body, generate=generate)
         _check_length("input", request.input, "max_items", self._max_items)
         _check_length("tools", request.tools, "max_tools", self._max_tools)
-        if unknown:
-            request = msgspec.structs.replace(request, not_applied=(*request.not_applied, *unknown))
-        return request
+        if unknown and ignores:
+            return msgspec.structs.replace(request, not_applied=(*request.not_applied, *unknown))
+        return msgspec.structs.replace(request, unknown=unknown) if unknown else request
 
     def decode_compaction(self, body: JsonObject) -> TurnRequest:
         return decode_compaction(body)

@@ -118,6 +118,10 @@ _ITEMS: dict[str, JsonObject] = {
 _ITEM_TYPES = [schema["properties"]["type"]["const"] for schema in _ITEMS.values()]
 
 _COUNTS = _record(
+    {
+        "cost": {"type": "number", "description": "In USD; only where the price is known."},
+        "estimated": {"type": "boolean", "description": "Whether any of the counts is; only if one is."},
+    },
     input_tokens=_INTEGER,
     input_tokens_details=_record(cached_tokens=_INTEGER, cache_write_tokens=_INTEGER),
     output_tokens=_INTEGER,

@@ -1,18 +1,13 @@
-"""
-Query parameters by tables of fields: what stands in the URL as text is read as its schema wants it, then checked.
-
-A list may be written as ``include=a&include=b`` or ``include[]=a``, a map as ``metadata[name]=value``.
-"""
+"""The query parameters of the Responses and Conversations APIs and of the library, as tables of fields."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from antiphon.formats.checks.common import METADATA
-from antiphon.formats.checks.flaw import Flaw, invalid_type, invalid_value, nearest, unknown
-from antiphon.formats.checks.schema import ABSENT, Arr, Bool, Enum, Field, Int, Schema, Str, StrMap
+from antiphon.formats.checks.query import Query, read_query
+from antiphon.formats.checks.schema import Bool, Enum, Field, Int, Str
 from antiphon.formats.responses.request import FIELDS, INCLUDE
 from antiphon.hub.errors import UnsupportedParameter
 from antiphon.hub.format import PageRequest, RetrievalRequest
@@ -42,8 +37,6 @@ __all__ = [
     "decode_retrieval",
     "decode_shown",
 ]
-
-Query = Mapping[str, Sequence[str]]
 
 _TIME = Int(minimum=0, maximum=2**53)
 _STATUS = Enum(("queued", "in_progress", "completed", "incomplete", "failed", "cancelled"))
@@ -97,7 +90,7 @@ def decode_page(query: Query) -> PageRequest:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return PageRequest(**_with_includes(_read(query, PAGE)))
+    return PageRequest(**_with_includes(read_query(query, PAGE)))
 
 
 def decode_retrieval(query: Query) -> RetrievalRequest:
@@ -107,7 +100,7 @@ def decode_retrieval(query: Query) -> RetrievalRequest:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown, or that needs ``stream=true``.
     """
-    wanted = RetrievalRequest(**_with_includes(_read(query, RETRIEVAL)))
+    wanted = RetrievalRequest(**_with_includes(read_query(query, RETRIEVAL)))
     for name in ("starting_after", "include_obfuscation"):
         if name in query and not wanted.stream:
             raise UnsupportedParameter(f"Unsupported parameter: '{name}' needs 'stream=true'.", param=name)
@@ -121,7 +114,7 @@ def decode_response_list(query: Query) -> ListRequest:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return ListRequest(**_with_includes(_read(query, RESPONSE_LIST)))
+    return ListRequest(**_with_includes(read_query(query, RESPONSE_LIST)))
 
 
 def decode_conversation_list(query: Query) -> ListRequest:
@@ -131,7 +124,7 @@ def decode_conversation_list(query: Query) -> ListRequest:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return ListRequest(**_read(query, CONVERSATION_LIST))
+    return ListRequest(**read_query(query, CONVERSATION_LIST))
 
 
 def decode_delivery_list(query: Query) -> CursorPage:
@@ -141,7 +134,7 @@ def decode_delivery_list(query: Query) -> CursorPage:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return CursorPage(**_read(query, DELIVERY_LIST))
+    return CursorPage(**read_query(query, DELIVERY_LIST))
 
 
 def decode_prompt_list(query: Query) -> CursorPage:
@@ -151,7 +144,7 @@ def decode_prompt_list(query: Query) -> CursorPage:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return CursorPage(**_read(query, PROMPT_LIST))
+    return CursorPage(**read_query(query, PROMPT_LIST))
 
 
 def decode_prompt_version(query: Query) -> str | None:
@@ -161,7 +154,7 @@ def decode_prompt_version(query: Query) -> str | None:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return cast(str | None, _read(query, PROMPT_VERSION).get("version"))
+    return cast(str | None, read_query(query, PROMPT_VERSION).get("version"))
 
 
 def decode_shown(query: Query) -> frozenset[str]:
@@ -171,7 +164,7 @@ def decode_shown(query: Query) -> frozenset[str]:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return frozenset(_read(query, SHOWN).get("include", ()))
+    return frozenset(read_query(query, SHOWN).get("include", ()))
 
 
 def decode_deletion(query: Query) -> Deletion:
@@ -181,7 +174,7 @@ def decode_deletion(query: Query) -> Deletion:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return Deletion(**_read(query, DELETION))
+    return Deletion(**read_query(query, DELETION))
 
 
 def decode_erasure(query: Query) -> bool:
@@ -191,7 +184,7 @@ def decode_erasure(query: Query) -> bool:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return cast(bool, _read(query, ERASURE)["dry_run"])
+    return cast(bool, read_query(query, ERASURE)["dry_run"])
 
 
 def decode_audit(query: Query) -> AuditRequest:
@@ -201,83 +194,8 @@ def decode_audit(query: Query) -> AuditRequest:
     Raises:
         InvalidRequest: Names the first parameter that is wrong or unknown.
     """
-    return AuditRequest(**_read(query, AUDIT))
-
-
-def _read(query: Query, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """What a query says, by name, with the defaults of the table."""
-    read = {name: field.default for name, field in fields.items() if field.default is not ABSENT}
-    try:
-        written = _gathered(query, fields)
-        for name in (name for name in fields if name in written):
-            read[name] = _checked(name, fields[name].schema, written[name])
-    except Flaw as flaw:
-        raise flaw.error() from None
-    return read
+    return AuditRequest(**read_query(query, AUDIT))
 
 
 def _with_includes(read: Mapping[str, Any]) -> dict[str, Any]:
     return {**read, "include": frozenset(read.get("include", ()))}
-
-
-_NAME = re.compile(r"([a-z_]+)(?:\[(.*)\])?", re.DOTALL)
-
-
-def _gathered(query: Query, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """The parameters as they are written: lists and maps put together, everything else as text."""
-    written: dict[str, Any] = {}
-    for name, values in query.items():
-        match = _NAME.fullmatch(name)
-        base, key = match.groups() if match else (name, None)
-        schema = fields[base].schema if base in fields else None
-        if not values:
-            continue
-        if schema is not None and isinstance(schema, Arr) and not key:
-            written.setdefault(base, []).extend(values)
-        elif isinstance(schema, StrMap):
-            if key is None:
-                raise invalid_type(schema.expected, values[0]).under(f".{name}")
-            written.setdefault(base, {})[key] = _only(name, values)
-        elif schema is not None and key is None:
-            written[base] = _only(name, values)
-        else:
-            raise unknown(name, nearest(name, fields, query))
-    return written
-
-
-def _only(name: str, values: Sequence[str]) -> str:
-    if len(values) > 1:
-        raise Flaw("invalid_value", lambda path: f"Invalid '{path}': given more than once.").under(f".{name}")
-    return values[0]
-
-
-def _checked(name: str, schema: Schema, value: Any) -> Any:
-    try:
-        if isinstance(schema, Int):
-            value = _whole(value)
-        elif isinstance(schema, Bool):
-            value = _truth(value)
-        return schema.check(value)
-    except Flaw as flaw:
-        raise flaw.under(f".{name}") from None
-
-
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
-
-
-def _whole(text: str) -> int:
-    if not _WHOLE.fullmatch(text):
-        raise Flaw(
-            "invalid_type",
-            lambda path: (
-                f"Invalid type for '{path}': expected an integer, but got a string value that could not be converted "
-                "into an integer."
-            ),
-        )
-    return int(text)
-
-
-def _truth(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise invalid_value(text, ("true", "false"))
-    return text.lower() == "true"  # some programs write their language's `True`

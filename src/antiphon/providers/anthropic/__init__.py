@@ -2,9 +2,10 @@
 The dialect of ``POST /v1/messages``: Anthropic's, which Google Cloud and Amazon Bedrock speak for Claude as well.
 
 One file for each thing: items as messages (:mod:`.transcript`, :mod:`.content`), thinking (:mod:`.thinking`), tools
-(:mod:`.tools`, :mod:`.tool_choice`), settings (:mod:`.parameters`), the cache (:mod:`.caching`), where requests go
-(:mod:`.hosts`), the reply (:mod:`.decode`, :mod:`.blocks`, :mod:`.reply`, :mod:`.frames`), errors (:mod:`.errors`) and
-the list of models (:mod:`.models`). What a model takes is in :mod:`.families`, how a server deviates in :mod:`.quirks`.
+(:mod:`.tools`, :mod:`.tool_choice`), settings (:mod:`.parameters`), the cache (:mod:`.caching`), a client's own words
+(:mod:`.verbatim`), where requests go (:mod:`.hosts`), the reply (:mod:`.decode`, :mod:`.blocks`, :mod:`.reply`,
+:mod:`.frames`), errors (:mod:`.errors`) and the list of models (:mod:`.models`). What a model takes is in
+:mod:`.families`, how a server deviates in :mod:`.quirks`.
 
 Specification: ``platform.claude.com/docs/en/api/messages``, version 2023-06-01.
 """
@@ -12,6 +13,8 @@ Specification: ``platform.claude.com/docs/en/api/messages``, version 2023-06-01.
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+import msgspec
 
 from antiphon.hub.errors import UpstreamError
 from antiphon.hub.ids import Family, IdFactory
@@ -28,6 +31,7 @@ from antiphon.providers.anthropic.quirks import Quirks, read_quirks
 from antiphon.providers.anthropic.thinking import DIALECT
 from antiphon.providers.anthropic.tool_choice import allowed_names
 from antiphon.providers.anthropic.tools import read_tools
+from antiphon.providers.anthropic.verbatim import encode_verbatim
 
 __all__ = ["Anthropic", "Quirks", "provider"]
 
@@ -49,8 +53,10 @@ class Anthropic:
         return defaults_of(self._quirks)
 
     def encode(self, call: ModelCall) -> UpstreamRequest:
-        encoded = encode_body(call, self._quirks)
-        return message_request(encoded.body, self._quirks, stream=call.stream, not_applied=encoded.not_applied)
+        verbatim = encode_verbatim(call, self._quirks)
+        encoded = verbatim or encode_body(call, self._quirks)
+        request = message_request(encoded.body, self._quirks, stream=call.stream, not_applied=encoded.not_applied)
+        return request if verbatim is None else msgspec.structs.replace(request, verbatim=True)
 
     def decoder(self, call: ModelCall, ids: IdFactory, family: Family) -> MessageDecoder:
         toolbox = read_tools(call, self._quirks)
@@ -72,7 +78,7 @@ class Anthropic:
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
         return translate_error(status, headers, body, upstream=upstream)
 
-    def list_models(self) -> UpstreamRequest:
+    def list_models(self) -> UpstreamRequest | None:
         return list_models_request(self._quirks)
 
     def decode_models(self, body: bytes) -> list[JsonObject]:

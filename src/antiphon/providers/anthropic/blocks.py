@@ -2,8 +2,8 @@
 The content blocks of a reply, as items.
 
 Blocks come one after the other, each with a beginning, pieces and an end. Texts that follow each other are one text:
-the API cuts it where a citation begins. Thinking that follows thinking is one item of reasoning. A custom tool that
-went up as a function is unwrapped here.
+the API cuts it where a citation begins. Thinking that follows thinking is another part of one item of reasoning. A
+custom tool that went up as a function is unwrapped here.
 
 Blocks of other kinds are of tools that the API runs itself. The gateway never asks for these; where a server sends
 one all the same it goes by as an event of its own (``anthropic.content_block``), without its ids, and is not stored.
@@ -18,8 +18,8 @@ import msgspec
 from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.events import OtherEvent
 from antiphon.hub.items import JsonObject
+from antiphon.hub.redaction import clean_text
 from antiphon.hub.upstream import ReplyEvent
-from antiphon.providers.anthropic.complaint import one_line
 from antiphon.providers.anthropic.reply import Block, Citation, Delta, decode_block, decode_object
 from antiphon.providers.anthropic.thinking import THINKING_BLOCKS, keep_blocks
 from antiphon.providers.anthropic.tools import Origin
@@ -28,7 +28,6 @@ from antiphon.streams.assembler import Assembler
 __all__ = ["Blocks"]
 
 _SHOWN_CHARS = 64
-_BETWEEN_THOUGHTS = "\n\n"
 _CARRIED_BY = {
     "text_delta": "text",
     "citations_delta": "text",
@@ -199,14 +198,13 @@ class Blocks:
         self._add_thinking(block.thinking or "")
 
     def _add_thinking(self, text: str) -> None:
-        if text and not self._pieces and any(thought.get("thinking") for thought in self._thoughts):
-            self._assembler.reasoning_summary(_BETWEEN_THOUGHTS)
         if text:
             self._pieces.append(text)
             self._assembler.reasoning_summary(text)
 
     def _stop_thought(self) -> None:
         """Only what is signed, or sealed, can go back: thinking that was cut off is neither."""
+        self._assembler.end_thought()
         if self._thought["type"] == "thinking":
             self._thought["thinking"] = "".join(self._pieces)
             if not self._thought.get("signature"):
@@ -221,7 +219,7 @@ class Blocks:
         if not name:
             raise UpstreamBroken("The upstream sent a tool call without a name.")
         if self._allowed is not None and name not in self._allowed:
-            named = one_line(name[:_SHOWN_CHARS])
+            named = clean_text(name[:_SHOWN_CHARS])
             raise UpstreamBroken(f"The upstream's model called '{named}', which 'tool_choice' does not allow.")
         origin = self._origins.get(name) or Origin(kind="function", namespace=None, name=name)
         self._wraps = origin.kind == "custom"

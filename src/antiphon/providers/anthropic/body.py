@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from antiphon.hub.handover import hand_over
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.anthropic.caching import mark_stable_prefix
@@ -43,6 +44,8 @@ def encode_body(call: ModelCall, quirks: Quirks) -> Encoded:
             there.
     """
     request, family = call.request, quirks.family(call.model)
+    handover = hand_over(call)
+    call = handover.call
     toolbox = read_tools(call, quirks)
     offer = offer_tools(toolbox, request, family)
     transcript = encode_transcript(call, quirks, toolbox)
@@ -62,7 +65,12 @@ def encode_body(call: ModelCall, quirks: Quirks) -> Encoded:
     body |= thinking
     body |= encode_settings(request, family, quirks, thinks=thinks)
     mark_stable_prefix(body, transcript, quirks)
-    left_out = [*toolbox.not_applied, *transcript.not_applied, *not_applied(request, family, quirks)]
+    left_out = [
+        *handover.not_applied,
+        *toolbox.not_applied,
+        *transcript.not_applied,
+        *not_applied(request, family, quirks),
+    ]
     return Encoded(body=body, not_applied=tuple(dict.fromkeys(left_out)))
 
 

@@ -13,23 +13,14 @@ import msgspec
 import orjson
 
 from antiphon.hub.items import JsonObject
+from antiphon.hub.redaction import clean_text
 
-__all__ = ["Complaint", "one_line", "read_complaint"]
+__all__ = ["Complaint", "read_complaint"]
 
-_SHOWN_CHARS = 500
-_READ_CHARS = 8 * _SHOWN_CHARS
+_READ_CHARS = 4000
 _MAX_JSON_BYTES = 1 << 20
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}\Z")
-_SECRETS = (
-    re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*.-]{6,}"),
-    re.compile(r"\b(?:ya29\.|AIza|AKIA|ASIA|eyJ)[A-Za-z0-9_.-]{8,}"),
-    re.compile(r"(?<=\bBearer )\S+", re.IGNORECASE),
-    re.compile(r"(?<=x-api-key: )\S+", re.IGNORECASE),
-    re.compile(r"(?<=[?&])[^\s=&]+=[^\s&\"']+"),
-    re.compile(r"(?<=://)[^\s/@]+(?=@)"),
-    re.compile(r"(?<![\d.])(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?::\d+)?"),
-)
 
 
 class Complaint(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +49,7 @@ def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
     document = _document(body)
     if document is None:
         text = body[:_READ_CHARS].decode(errors="replace")
-        return Complaint() if text.lstrip("\ufeff \t\r\n")[:1] in ("<", "{", "[") else Complaint(text=one_line(text))
+        return Complaint() if text.lstrip("\ufeff \t\r\n")[:1] in ("<", "{", "[") else Complaint(text=clean_text(text))
     return read_error(document)
 
 
@@ -66,19 +57,11 @@ def read_error(document: JsonObject) -> Complaint:
     """The complaint in a decoded body, or in what stands under ``error`` in one."""
     error = document.get("error", document)
     if not isinstance(error, dict):
-        return Complaint(text=one_line(error) if isinstance(error, str) else "")
+        return Complaint(text=clean_text(error) if isinstance(error, str) else "")
     text = next((said for name in ("message", "Message") if isinstance(said := error.get(name), str)), "")
     kinds = (error.get(name) for name in ("type", "status", "__type"))
     kind = next((kind for kind in kinds if isinstance(kind, str) and _WORD.match(kind)), "")
-    return Complaint(text="" if text.lstrip().startswith("<") else one_line(text), kind=kind)
-
-
-def one_line(text: str) -> str:
-    """*text* as one printable line of at most 500 characters, with everything masked that looks like a secret."""
-    text = " ".join("".join([char if char.isprintable() else " " for char in text[:_READ_CHARS]]).split())
-    for pattern in _SECRETS:
-        text = pattern.sub("***", text)
-    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"
+    return Complaint(text=clean_text(text), kind=kind)
 
 
 def _document(body: bytes) -> JsonObject | None:

@@ -6,13 +6,11 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 
-import msgspec
-
-from antiphon.hub.errors import UnsupportedParameter
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.providers.anthropic.quirks import Quirks
 
-__all__ = ["BlockWriter", "Content", "Spot", "says_something", "text_block"]
+__all__ = ["BlockWriter", "Content", "says_something", "text_block"]
 
 Content = str | list[JsonObject]
 
@@ -22,31 +20,6 @@ _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TEXT_TYPES = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|toml)\Z")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 _BY_SUFFIX = {"pdf": "application/pdf", "txt": "text/plain", "md": "text/markdown", "csv": "text/csv"}
-
-
-class Spot(msgspec.Struct, frozen=True, gc=False):
-    """
-    Where an item stands, to name it in an error.
-
-    Attributes:
-        index: Within the whole context.
-        input_start: Where the request's own input begins.
-    """
-
-    item: Item
-    index: int
-    input_start: int
-
-    def refuse(self, reason: str, field: str = "") -> UnsupportedParameter:
-        """
-        The error for something that the Messages API cannot say.
-
-        An item of the request's own input is named by its place there, one of the history by its id.
-        """
-        if self.index < self.input_start:
-            return UnsupportedParameter(f"Item '{self.item.id}' of the history: {reason}", param="input")
-        place = f"input[{self.index - self.input_start}]"
-        return UnsupportedParameter(reason, param=f"{place}.{field}" if field else place)
 
 
 def text_block(text: str) -> JsonObject:

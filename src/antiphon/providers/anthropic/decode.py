@@ -14,10 +14,10 @@ import msgspec
 
 from antiphon.hub.errors import UpstreamBroken, UpstreamError
 from antiphon.hub.ids import Family, IdFactory
-from antiphon.hub.upstream import ReplyEvent
+from antiphon.hub.redaction import clean_text
+from antiphon.hub.upstream import Hear, ReplyEvent
 from antiphon.hub.usage import Usage
 from antiphon.providers.anthropic.blocks import Blocks
-from antiphon.providers.anthropic.complaint import one_line
 from antiphon.providers.anthropic.errors import translate_stream_error
 from antiphon.providers.anthropic.frames import Frames, SseFrames
 from antiphon.providers.anthropic.reply import (
@@ -79,12 +79,18 @@ class MessageDecoder:
         self._assembler = Assembler(ids, family)
         self._blocks = Blocks(self._assembler, account, origins, allowed)
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._stop_details: StopDetails | None = None
         self._usage: TokenUsage | None = None
         self._has_counted = False  # a stream begins with a count of output that stands for nothing
         self._model: str | None = None
         self._ended = False
         self._failure: UpstreamError | None = None
+        self._hear: Hear | None = None
+
+    def overhear(self, hear: Hear) -> None:
+        """See :class:`antiphon.hub.upstream.Overheard`."""
+        self._hear = hear
 
     @property
     def ended(self) -> bool:
@@ -133,10 +139,13 @@ class MessageDecoder:
             raise UpstreamBroken(f"The reply of upstream '{self._account}' has no content.")
         self._model, self._usage, self._has_counted = message.model, message.usage, True
         self._stop_reason, self._stop_details = message.stop_reason, message.stop_details
+        self._stop_sequence = message.stop_sequence
         for raw in message.content:
             self._blocks.start(raw)
             self._blocks.stop()
         self._end()
+        if self._hear is not None:
+            self._hear(body, ends=True)
         return self._blocks.take()
 
     def _take(self, data: bytes) -> bool:
@@ -161,6 +170,8 @@ class MessageDecoder:
                 raise self._error(event.error)
             case "" if event.error is not None:
                 raise self._error(event.error)
+        if self._hear is not None:
+            self._hear(data, ends=self._stop_reason is not None)
         return self._ended
 
     def _take_message_delta(self, event: StreamEvent) -> None:
@@ -169,6 +180,7 @@ class MessageDecoder:
             self._usage = event.usage if self._usage is None else self._usage.updated(event.usage)
         if event.delta is not None:
             self._stop_reason = event.delta.stop_reason or self._stop_reason
+            self._stop_sequence = event.delta.stop_sequence or self._stop_sequence
             self._stop_details = event.delta.stop_details or self._stop_details
 
     def _end(self) -> None:
@@ -186,6 +198,7 @@ class MessageDecoder:
             usage=None if self._usage is None else usage.counted(),
             model=self._model,
             service_tier=_SERVICE_TIERS.get(usage.service_tier or ""),
+            stop_sequence=self._stop_sequence,
         )
         self._ended = True
 
@@ -194,7 +207,7 @@ class MessageDecoder:
             raise UpstreamBroken(f"The reply of upstream '{self._account}' ended without a stop_reason.")
         outcome = _OUTCOMES.get(self._stop_reason)
         if outcome is None:
-            named = one_line(self._stop_reason[:_SHOWN_CHARS])
+            named = clean_text(self._stop_reason[:_SHOWN_CHARS])
             raise UpstreamBroken(f"Upstream '{self._account}' ended its reply with stop_reason '{named}'.")
         return outcome
 

@@ -68,8 +68,10 @@ def count_request(body: JsonObject, quirks: Quirks) -> UpstreamRequest | None:
     return UpstreamRequest(path="/messages/count_tokens", headers=_headers(quirks), body=_json(counted))
 
 
-def list_models_request(quirks: Quirks) -> UpstreamRequest:
-    """The request for the models. The clouds have no such path, and answer that they do not: 404."""
+def list_models_request(quirks: Quirks) -> UpstreamRequest | None:
+    """The request for the models; None at the clouds, which have no such path."""
+    if quirks.host != "anthropic":
+        return None
     return UpstreamRequest(method="GET", path=_MODELS_PATH, headers=_headers(quirks))
 
 

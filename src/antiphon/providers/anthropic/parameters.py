@@ -44,6 +44,8 @@ def encode_settings(request: TurnRequest, family: Family, quirks: Quirks, *, thi
     """
     _refuse_unsayable(request)
     fields = _sampling(request, family, thinks=thinks)
+    if request.stop:
+        fields["stop_sequences"] = _stop_sequences(request)
     end_user = request.safety_identifier or request.user
     if end_user is not None:
         fields["metadata"] = {"user_id": end_user}
@@ -128,6 +130,13 @@ def _sampling(request: TurnRequest, family: Family, *, thinks: bool) -> JsonObje
     if family.sampling == "one" and len(fields) > 1:
         raise _refused("This upstream's model takes 'temperature' or 'top_p', not both.", "top_p")
     return fields
+
+
+def _stop_sequences(request: TurnRequest) -> list[str]:
+    for text in request.stop:
+        if not text or text.isspace():
+            raise _refused("This upstream takes no text for 'stop' that is nothing but white space.", "stop")
+    return list(request.stop)
 
 
 def _refused(reason: str, param: str) -> UnsupportedParameter:

@@ -118,6 +118,7 @@ class Delta(msgspec.Struct):
     signature: str | None = None
     citation: Citation | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
 
 
@@ -128,6 +129,7 @@ class Message(msgspec.Struct):
     model: str | None = None
     content: list[msgspec.Raw] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
     usage: TokenUsage | None = None
     error: Any = None

@@ -23,9 +23,11 @@ import msgspec
 import orjson
 
 from antiphon.hub.errors import InvalidRequest
+from antiphon.hub.handover import known_parts
 from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.hub.turn import ModelCall
-from antiphon.providers.anthropic.content import BlockWriter, Spot, says_something, text_block
+from antiphon.providers.anthropic.content import BlockWriter, says_something, text_block
 from antiphon.providers.anthropic.quirks import Quirks
 from antiphon.providers.anthropic.thinking import THINKING_BLOCKS, ThinkingReplay
 from antiphon.providers.anthropic.tools import Toolbox
@@ -177,7 +179,7 @@ class _Writer:
         if role == "user":
             self._add(self._user(), self._content.blocks(content, spot), index)
         elif role == "assistant":
-            blocks = self._content.texts(content, spot)
+            blocks = self._content.texts(known_parts(content, spot), spot)
             if blocks:
                 self._add(self._assistant(), blocks, index)
         elif role in ("system", "developer"):
@@ -228,6 +230,8 @@ class _Writer:
         result: JsonObject = {"type": "tool_result", "tool_use_id": wire_id}
         if blocks:
             result["content"] = output if isinstance(output, str) else blocks
+        if item.body.get("status") == "incomplete":
+            result["is_error"] = True
         turn.results[position] = result
         turn.answered = True
         if index < self._call.input_start:

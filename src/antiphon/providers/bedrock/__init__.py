@@ -14,13 +14,16 @@ from urllib.parse import quote
 import msgspec
 import orjson
 
+from antiphon.hub.embedding import EmbeddingRequest, Embeddings
 from antiphon.hub.errors import InvalidRequest, UpstreamBroken, UpstreamError
+from antiphon.hub.handover import hand_over
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.hub.upstream import UpstreamDefaults, UpstreamRequest
 from antiphon.providers.bedrock.caching import with_cache_points
 from antiphon.providers.bedrock.decode import ConverseReplyDecoder
+from antiphon.providers.bedrock.embeddings import decode_embeddings, embedding_request, max_inputs
 from antiphon.providers.bedrock.encode import encode_transcript
 from antiphon.providers.bedrock.errors import translate_error
 from antiphon.providers.bedrock.models import LIST_MODELS, decode_models
@@ -100,18 +103,29 @@ class Bedrock:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamBroken("The upstream's answer has no count of tokens.") from error
 
+    def max_inputs(self, model: str) -> int:
+        """See :class:`antiphon.hub.upstream.Embeds`."""
+        return max_inputs(model)
+
+    def embed(self, request: EmbeddingRequest) -> UpstreamRequest:
+        return embedding_request(request, input_type=self._quirks.embedding_input_type)
+
+    def decode_embeddings(self, body: bytes, headers: Mapping[str, str]) -> Embeddings:
+        return decode_embeddings(body, headers)
+
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
         return translate_error(status, headers, body, upstream=upstream)
 
-    def list_models(self) -> UpstreamRequest:
-        return LIST_MODELS
+    def list_models(self) -> UpstreamRequest | None:
+        return LIST_MODELS if self._quirks.lists_models else None
 
     def decode_models(self, body: bytes) -> list[JsonObject]:
         return decode_models(body)
 
     def _body(self, call: ModelCall) -> tuple[JsonObject, tuple[str, ...]]:
         """A call's body, and what it leaves out."""
-        quirks = self._quirks
+        quirks, handover = self._quirks, hand_over(call)
+        call = handover.call
         toolbox = read_tools(call, quirks)
         settings = encode_settings(call, quirks)
         offer = offer_tools(toolbox, call)
@@ -121,7 +135,7 @@ class Bedrock:
             body["system"] = transcript.system
         if offer.config is not None:
             body["toolConfig"] = offer.config
-        not_applied = (*offer.not_applied, *settings.not_applied, *transcript.not_applied)
+        not_applied = (*handover.not_applied, *offer.not_applied, *settings.not_applied, *transcript.not_applied)
         return {**body, **settings.fields}, tuple(dict.fromkeys(not_applied))
 
 

@@ -6,12 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-import msgspec
+from antiphon.hub.items import JsonObject
+from antiphon.hub.spot import Spot
 
-from antiphon.hub.errors import UnsupportedParameter
-from antiphon.hub.items import Item, JsonObject
-
-__all__ = ["Blocks", "Content", "Spot", "is_blank"]
+__all__ = ["Blocks", "Content", "is_blank"]
 
 Content = str | list[JsonObject]
 
@@ -41,27 +39,6 @@ _EXTENSIONS = {format_: format_ for format_ in _DOCUMENT_FORMATS.values()} | {"h
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9()\[\]-]+")
 _MAX_NAME_CHARS = 200
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
-
-
-class Spot(msgspec.Struct, frozen=True, gc=False):
-    """
-    Where an item stands, to name it in an error.
-
-    Attributes:
-        index: Within the whole context.
-        input_start: Where the request's own input begins.
-    """
-
-    item: Item
-    index: int
-    input_start: int
-
-    def refuse(self, reason: str, field: str = "") -> UnsupportedParameter:
-        """The error for what Converse cannot say: input is named by its place, an item of the history by its id."""
-        if self.index < self.input_start:
-            return UnsupportedParameter(f"Item '{self.item.id}' of the history: {reason}", param="input")
-        place = f"input[{self.index - self.input_start}]"
-        return UnsupportedParameter(reason, param=f"{place}.{field}" if field else place)
 
 
 def is_blank(text: str) -> bool:

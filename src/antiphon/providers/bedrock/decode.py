@@ -16,8 +16,8 @@ import msgspec
 
 from antiphon.hub.errors import UpstreamBroken, UpstreamError
 from antiphon.hub.ids import Family, IdFactory
+from antiphon.hub.redaction import clean_text
 from antiphon.hub.upstream import ReplyEvent
-from antiphon.providers.bedrock.error_text import clean_text
 from antiphon.providers.bedrock.errors import translate_exception
 from antiphon.providers.bedrock.reasoning import Thoughts
 from antiphon.providers.bedrock.reply import (
@@ -114,6 +114,7 @@ class ConverseReplyDecoder:
         self._thoughts = Thoughts(account)
         self._call: _Call | None = None
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._usage: TokenUsage | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
@@ -162,7 +163,7 @@ class ConverseReplyDecoder:
             raise UpstreamBroken(f"The reply of upstream '{self._account}' has no {missing}.")
         for place, block in enumerate(message.content):
             self._take_block(place, block)
-        self._stop_reason = reply.stop_reason
+        self._take_stop(reply)
         self._take_metadata(reply)
         self._end()
         return self._assembler.take()
@@ -195,8 +196,7 @@ class ConverseReplyDecoder:
                     self._check_running()
                     self._take_start(chunk)
             case "messageStop":
-                self._stop_reason = decode_chunk(payload).stop_reason or ""
-                self._outcome()
+                self._take_stop(decode_chunk(payload))
             case "metadata":
                 self._take_metadata(decode_chunk(payload))
                 if self._stop_reason is not None:
@@ -232,6 +232,12 @@ class ConverseReplyDecoder:
             self._cite(delta.citation)
         else:
             self._refuse_unsayable(delta.image, delta.tool_result)
+
+    def _take_stop(self, stop: Chunk | Reply) -> None:
+        self._stop_reason = stop.stop_reason or ""
+        fields = stop.additional_model_response_fields
+        self._stop_sequence = None if fields is None else fields.stop_sequence
+        self._outcome()
 
     def _take_metadata(self, metadata: Chunk | Reply) -> None:
         self._usage = metadata.usage or self._usage
@@ -280,6 +286,8 @@ class ConverseReplyDecoder:
         if not (text or signature or redacted):
             return
         self._leave_call()
+        if self._thoughts.begins(place):
+            self._assembler.end_thought()
         self._thoughts.add(place, text=text, signature=signature, redacted=redacted)
         if text:
             self._assembler.reasoning_text(text)
@@ -360,6 +368,7 @@ class ConverseReplyDecoder:
             usage=None if self._usage is None else read_usage(self._usage),
             model=self._model,
             service_tier=self._service_tier,
+            stop_sequence=self._stop_sequence,
         )
         self._ended = True
 

@@ -9,7 +9,8 @@ moves behind it. System and developer messages go where all instructions are, in
 blank are left out: Converse refuses them, and they say nothing.
 
 What Converse has no words for in an item that it otherwise knows does not go up: annotations, log probabilities, an
-item's id and status. Reasoning goes up only as :class:`ReasoningReplay` allows. Unknown types of items are refused.
+item's id and status. Reasoning goes up only as :class:`ReasoningReplay` allows. Unknown types of items are
+refused; those of the history have been handed over before (:mod:`antiphon.hub.handover`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import msgspec
 import orjson
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
+from antiphon.hub.handover import known_parts
 from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.hub.turn import ModelCall
-from antiphon.providers.bedrock.content import Blocks, Spot, is_blank
+from antiphon.providers.bedrock.content import Blocks, is_blank
 from antiphon.providers.bedrock.quirks import Quirks
 from antiphon.providers.bedrock.reasoning import ReasoningReplay
 from antiphon.providers.bedrock.tools import Toolbox, wire_name_of
@@ -144,7 +147,7 @@ class _Writer:
             case "user":
                 self._add_user(self._blocks.user(content, spot), index)
             case "assistant":
-                self._add_assistant(self._blocks.text(content, spot), index)
+                self._add_assistant(self._blocks.text(known_parts(content, spot), spot), index)
             case "system" | "developer":
                 self._system += self._blocks.text(content, spot)
             case _:

@@ -24,7 +24,8 @@ from antiphon.hub.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from antiphon.providers.bedrock.error_text import clean_text, read_message
+from antiphon.hub.redaction import clean_text
+from antiphon.providers.bedrock.error_text import read_message
 
 __all__ = ["translate_error", "translate_exception"]
 

@@ -1,8 +1,8 @@
 """
 The list of models, which is the control plane's business: another host, another service to sign for.
 
-The runtime host has no such path and answers 404, which says that an upstream cannot list its models and serves any
-that it is asked for. A base URL behind which both are (a proxy of one's own) lists them.
+The runtime host has no such path, so an upstream serves the models that are configured. A base URL behind which both
+are (a proxy of one's own) lists them.
 """
 
 from __future__ import annotations

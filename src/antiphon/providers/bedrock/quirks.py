@@ -65,6 +65,12 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     or goes up without the tool, which is reported as not applied.
     """
 
+    embedding_input_type: Literal["search_document", "search_query", "classification", "clustering"] = "search_document"
+    """What vectors of Cohere's models are for: clients of ``/v1/embeddings`` have no word for it."""
+
+    lists_models: bool = False
+    """Whether the control plane's list of models is behind the base URL too, as behind a proxy of one's own."""
+
     counting: Literal["none", "count_tokens"] = "none"
     """How input tokens are counted without a turn: estimated here, or by asking the upstream, where the model can."""
 

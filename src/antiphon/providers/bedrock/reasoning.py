@@ -30,6 +30,10 @@ class Thoughts:
     def __bool__(self) -> bool:
         return bool(self._blocks)
 
+    def begins(self, place: int) -> bool:
+        """Whether a piece at this place begins another block."""
+        return place != self._place
+
     def add(self, place: int, *, text: str = "", signature: str = "", redacted: str = "") -> None:
         """
         A piece of a block.
@@ -42,7 +46,7 @@ class Thoughts:
             self._blocks.append({"redacted": redacted})
             self._place = None
             return
-        if place != self._place:
+        if self.begins(place):
             self._blocks.append({"chars": 0})
             self._place = place
         block = self._blocks[-1]

@@ -103,6 +103,12 @@ class ServiceTier(msgspec.Struct):
     type: str | None = None
 
 
+class ModelFields(msgspec.Struct):
+    """What was asked for of a model's own reply: the text at which it stopped."""
+
+    stop_sequence: str | None = None
+
+
 class Chunk(msgspec.Struct, rename="camel"):
     """The payload of an event, whichever event it is."""
 
@@ -110,6 +116,7 @@ class Chunk(msgspec.Struct, rename="camel"):
     start: Start | None = None
     delta: Delta | None = None
     stop_reason: str | None = None
+    additional_model_response_fields: ModelFields | None = None
     usage: TokenUsage | None = None
     trace: Trace | None = None
     service_tier: ServiceTier | None = None
@@ -178,6 +185,7 @@ class Reply(msgspec.Struct, rename="camel"):
 
     output: Output | None = None
     stop_reason: str | None = None
+    additional_model_response_fields: ModelFields | None = None
     usage: TokenUsage | None = None
     trace: Trace | None = None
     service_tier: ServiceTier | None = None

@@ -19,6 +19,8 @@ from antiphon.providers.bedrock.quirks import Quirks
 
 __all__ = ["Settings", "encode_settings"]
 
+# Where Claude says at which text it stopped; with other models nothing is there, and nothing comes back.
+_STOP_SEQUENCE_PATH = "/stop_sequence"
 _LOGPROBS = "message.output_text.logprobs"
 _WITHOUT_EFFECT = ("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 _SERVICE_TIERS = frozenset({"default", "flex", "priority"})
@@ -54,6 +56,8 @@ def encode_settings(call: ModelCall, quirks: Quirks) -> Settings:
         "additionalModelRequestFields": {**quirks.additional_fields, **effort.model},
         "guardrailConfig": _guardrail(quirks),
     }
+    if request.stop:
+        fields["additionalModelResponseFieldPaths"] = [_STOP_SEQUENCE_PATH]
     if request.service_tier in _SERVICE_TIERS:
         fields["serviceTier"] = {"type": request.service_tier}
     return Settings(
@@ -83,7 +87,8 @@ def _refuse_unsayable(request: TurnRequest) -> None:
 
 def _inference(request: TurnRequest) -> JsonObject:
     values = {"maxTokens": request.max_output_tokens, "temperature": request.temperature, "topP": request.top_p}
-    return {name: value for name, value in values.items() if value is not None}
+    stop = {"stopSequences": list(request.stop)} if request.stop else {}
+    return {name: value for name, value in values.items() if value is not None} | stop
 
 
 def _text_format(text_format: JsonObject) -> JsonObject:

@@ -15,13 +15,16 @@ from typing import Any
 
 import orjson
 
+from antiphon.hub.embedding import EmbeddingRequest, Embeddings
 from antiphon.hub.errors import InvalidRequest, UpstreamError
+from antiphon.hub.handover import hand_over
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.hub.upstream import KeyPlace, UpstreamDefaults, UpstreamRequest
 from antiphon.providers.gemini.address import resource_name, resource_path
 from antiphon.providers.gemini.decode import GeminiReplyDecoder
+from antiphon.providers.gemini.embeddings import decode_embeddings, embedding_request, max_inputs
 from antiphon.providers.gemini.encode import encode_dialogue
 from antiphon.providers.gemini.errors import translate_error
 from antiphon.providers.gemini.generation import encode_settings
@@ -96,22 +99,34 @@ class Gemini:
     def decode_count(self, body: bytes) -> int:
         return decode_count(body)
 
+    def max_inputs(self, model: str) -> int:
+        """See :class:`antiphon.hub.upstream.Embeds`."""
+        return max_inputs(model, self._quirks)
+
+    def embed(self, request: EmbeddingRequest) -> UpstreamRequest:
+        return embedding_request(request, self._quirks)
+
+    def decode_embeddings(self, body: bytes, headers: Mapping[str, str]) -> Embeddings:
+        return decode_embeddings(body, self._quirks)
+
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
         return translate_error(status, headers, body, upstream=upstream)
 
-    def list_models(self) -> UpstreamRequest:
-        return LIST_MODELS
+    def list_models(self) -> UpstreamRequest | None:
+        return LIST_MODELS if self._quirks.host == "gemini" else None
 
     def decode_models(self, body: bytes) -> list[JsonObject]:
         return decode_models(body)
 
     def _body(self, call: ModelCall) -> tuple[JsonObject, tuple[str, ...]]:
         """The fields of a request, and the client's names of what they leave out."""
+        handover = hand_over(call)
+        call = handover.call
         toolbox = read_tools(call, self._quirks)
         settings = encode_settings(call, self._quirks)
         offer = offer_tools(toolbox, call.request, self._quirks)
         dialogue = encode_dialogue(call, self._quirks, toolbox)
-        not_applied = (*offer.not_applied, *settings.not_applied, *dialogue.not_applied)
+        not_applied = (*handover.not_applied, *offer.not_applied, *settings.not_applied, *dialogue.not_applied)
         return {**dialogue.fields, **offer.fields, **settings.fields}, tuple(dict.fromkeys(not_applied))
 
 

@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from antiphon.hub.items import JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.providers.gemini.quirks import Quirks
-from antiphon.providers.gemini.spot import Spot
 
 __all__ = ["Content", "PartWriter", "said_texts"]
 
@@ -83,12 +83,14 @@ class PartWriter:
         What a tool gave, as the fields ``response`` and ``parts`` of a function's response.
 
         One text is ``{"output": TEXT}``, several are a list there; images and files stand beside it, behind the texts.
+        What a tool says that failed is its ``error``.
 
         Raises:
             UnsupportedParameter: A part of a kind, or in a form, that Gemini does not take there.
         """
+        kind = "error" if spot.item.body.get("status") == "incomplete" else "output"
         if isinstance(output, str):
-            return {"response": {"output": output}}
+            return {"response": {kind: output}}
         texts: list[str] = []
         media: list[JsonObject] = []
         for index, part in enumerate(output):
@@ -99,7 +101,7 @@ class PartWriter:
                 raise place.refuse("This upstream takes a tool's output as text only.")
             else:
                 media.append(self._part(part, place))
-        response: JsonObject = {"output": texts[0] if len(texts) == 1 else texts} if texts else {}
+        response: JsonObject = {kind: texts[0] if len(texts) == 1 else texts} if texts else {}
         return {"response": response, "parts": media} if media else {"response": response}
 
     def _part(self, part: JsonObject, spot: Spot) -> JsonObject:

@@ -19,6 +19,7 @@ import msgspec
 from antiphon.hub.errors import UpstreamBroken, UpstreamError
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
+from antiphon.hub.redaction import clean_text
 from antiphon.hub.upstream import ReplyEvent
 from antiphon.hub.usage import Usage
 from antiphon.providers.gemini.arguments import arguments_text, input_text
@@ -40,7 +41,6 @@ from antiphon.providers.gemini.reply import (
 )
 from antiphon.providers.gemini.signatures import SignedText, private_call, private_parts
 from antiphon.providers.gemini.tools import Tool
-from antiphon.providers.gemini.words import clean_text
 from antiphon.streams.assembler import Assembler
 from antiphon.streams.sse import DEFAULT_MAX_EVENT_BYTES
 

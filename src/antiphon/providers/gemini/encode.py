@@ -9,7 +9,8 @@ place. Neighbours of one role become one content, but the outputs of a step stay
 Instructions, and the messages of system and developer wherever they stand, are the system instruction, a part for each
 of their texts. Reasoning goes back only as parts that this account has signed. What Gemini has no words for in an item
 that it otherwise knows does not go up: annotations, log probabilities, a message's ``phase``, the name of a file that
-is sent as data, an item's id and status. Item types that it does not know are refused.
+is sent as data, an item's id and status. Item types that it does not know are refused; those of the history have been
+handed over before (:mod:`antiphon.hub.handover`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from typing import Any
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
+from antiphon.hub.handover import known_parts
 from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.gemini.arguments import arguments_object, input_object
 from antiphon.providers.gemini.content import PartWriter, said_texts
 from antiphon.providers.gemini.quirks import Quirks, is_of_old_generation
 from antiphon.providers.gemini.signatures import SKIP_VALIDATION, call_signature, sealed_parts, signed_text_parts
-from antiphon.providers.gemini.spot import Spot
 from antiphon.providers.gemini.tools import Toolbox, legal_name
 
 __all__ = ["Dialogue", "encode_dialogue"]
@@ -126,7 +128,7 @@ class _Transcript:
     def write_message(self, item: Item, spot: Spot) -> None:
         role, content = item.body["role"], item.body["content"]
         if role == "assistant":
-            self._say("model", self._assistant_parts(item, said_texts(content, spot)))
+            self._say("model", self._assistant_parts(item, said_texts(known_parts(content, spot), spot)))
         elif role == "user":
             self._say("user", self._writer.message(content, spot))
         elif role in ("system", "developer"):

@@ -27,8 +27,8 @@ from antiphon.hub.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from antiphon.hub.redaction import clean_text
 from antiphon.providers.gemini.fields import client_field
-from antiphon.providers.gemini.words import clean_text
 
 __all__ = ["translate_error", "translate_stream_error"]
 

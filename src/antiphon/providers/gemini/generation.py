@@ -27,6 +27,7 @@ _NUMBERS = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
+_MOST_STOPS = 5
 _TIERS = {"default": "standard", "flex": "flex", "priority": "priority"}
 _LOGPROBS = "message.output_text.logprobs"
 # For whom, and out of which cache: nothing that the model sees.
@@ -56,6 +57,7 @@ def encode_settings(call: ModelCall, quirks: Quirks) -> Settings:
     config: JsonObject = {
         field: value for name, field in _NUMBERS.items() if (value := getattr(request, name)) is not None
     }
+    config |= _stop(request)
     config |= _logprobs(request)
     config |= _text(request.text, quirks)
     config |= encode_thinking(call, quirks)
@@ -67,6 +69,14 @@ def encode_settings(call: ModelCall, quirks: Quirks) -> Settings:
             {"category": category, "threshold": threshold} for category, threshold in quirks.safety_settings.items()
         ]
     return Settings(fields=fields, not_applied=tuple(_not_applied(request, quirks)))
+
+
+def _stop(request: TurnRequest) -> JsonObject:
+    if len(request.stop) > _MOST_STOPS:
+        raise UnsupportedParameter(
+            f"This upstream takes at most {_MOST_STOPS} texts for 'stop', not {len(request.stop)}.", param="stop"
+        )
+    return {"stopSequences": list(request.stop)} if request.stop else {}
 
 
 def _logprobs(request: TurnRequest) -> JsonObject:

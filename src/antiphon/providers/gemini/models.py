@@ -15,7 +15,7 @@ __all__ = ["LIST_MODELS", "decode_count", "decode_models"]
 # One page: the most that the API gives, and far more than there are.
 LIST_MODELS = UpstreamRequest(method="GET", path="/models?pageSize=1000")
 
-_ANSWERS = "generateContent"
+_OF_USE = frozenset({"generateContent", "embedContent"})
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
@@ -36,7 +36,7 @@ class _Counted(msgspec.Struct, rename="camel"):
 def decode_models(body: bytes) -> list[JsonObject]:
     """
     Model objects ``{"id", "object", "created", "owned_by"}``, in the upstream's order, with ``context_window`` where
-    it says how long an input may be. Models that do not answer (embeddings, images by other methods) are left out.
+    it says how long an input may be. Models that neither answer nor embed (images by other methods) are left out.
 
     Raises:
         UpstreamBroken: The body is no list of models, or an entry has no name.
@@ -45,7 +45,7 @@ def decode_models(body: bytes) -> list[JsonObject]:
         listed = msgspec.json.decode(body, type=_Models)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamBroken(f"The upstream's list of models is not one: {error}.") from error
-    return [_object(model) for model in listed.models or () if _answers(model)]
+    return [_object(model) for model in listed.models or () if _is_of_use(model)]
 
 
 def decode_count(body: bytes) -> int:
@@ -61,9 +61,9 @@ def decode_count(body: bytes) -> int:
         raise UpstreamBroken(f"The upstream's count of tokens is not one: {error}.") from error
 
 
-def _answers(model: _Model) -> bool:
+def _is_of_use(model: _Model) -> bool:
     methods = model.supported_generation_methods
-    return methods is None or _ANSWERS in methods
+    return methods is None or not _OF_USE.isdisjoint(methods)
 
 
 def _object(model: _Model) -> JsonObject:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from antiphon.hub.errors import UpstreamBroken, UpstreamError, UpstreamRefused
-from antiphon.providers.gemini.words import clean_text
+from antiphon.hub.redaction import clean_text
 
 __all__ = ["BLOCKED", "NOT_FINISHED", "Outcome", "read_outcome"]
 

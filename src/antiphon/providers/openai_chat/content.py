@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from antiphon.hub.errors import UnsupportedParameter
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.providers.openai_chat.quirks import Quirks
 
-__all__ = ["Content", "Spot", "as_parts", "join_content", "output_content", "text_content", "user_content"]
+__all__ = ["Content", "as_parts", "join_content", "output_content", "text_content", "user_content"]
 
 Content = str | list[JsonObject]
 
 # Conversations take `text` too; it is what all of them mean.
 _TEXT_PARTS = frozenset({"input_text", "output_text", "text"})
-
-
-class Spot(msgspec.Struct, frozen=True, gc=False):
-    """
-    Where an item stands, to name it in an error.
-
-    Attributes:
-        index: Within the whole context.
-        input_start: Where the request's own input begins.
-    """
-
-    item: Item
-    index: int
-    input_start: int
-
-    def refuse(self, reason: str, field: str = "") -> UnsupportedParameter:
-        """
-        The error for something that chat cannot say.
-
-        An item of the request's own input is named by its place there, one of the history by its id.
-        """
-        if self.index < self.input_start:
-            return UnsupportedParameter(f"Item '{self.item.id}' of the history: {reason}", param="input")
-        place = f"input[{self.index - self.input_start}]"
-        return UnsupportedParameter(reason, param=f"{place}.{field}" if field else place)
 
 
 def user_content(content: Content, spot: Spot, quirks: Quirks) -> Content:

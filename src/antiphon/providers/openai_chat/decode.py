@@ -20,9 +20,9 @@ import msgspec
 from antiphon.hub.errors import UpstreamBroken, UpstreamError, UpstreamUnavailable
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject, Private
-from antiphon.hub.upstream import ReplyEvent
+from antiphon.hub.redaction import clean_text
+from antiphon.hub.upstream import Hear, ReplyEvent
 from antiphon.hub.usage import Usage
-from antiphon.providers.openai_chat.error_body import clean_text
 from antiphon.providers.openai_chat.reasoning import DIALECT
 from antiphon.providers.openai_chat.reasoning_details import ReasoningDetails, visible_text
 from antiphon.providers.openai_chat.reply import (
@@ -92,6 +92,7 @@ class ChatReplyDecoder:
         custom_tools: The upstream's names of custom tools that were offered as functions; calls of them are unwrapped.
         namespaces: The upstream's names of tools in a namespace, with the namespace and the name that each stands for.
         allowed_tools: The upstream's names of the only tools that may be called; None for any.
+        stop: The texts at which the model was to stop.
         stream_end: ``finish_reason`` for an upstream that never sends ``[DONE]``.
         max_event_bytes: The longest event of a stream.
     """
@@ -105,11 +106,13 @@ class ChatReplyDecoder:
         custom_tools: frozenset[str] = frozenset(),
         namespaces: Mapping[str, tuple[str, str]] = _NO_NAMESPACES,
         allowed_tools: frozenset[str] | None = None,
+        stop: tuple[str, ...] = (),
         stream_end: Literal["done", "finish_reason"] = "done",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
         self._account = account
         self._stream_end = stream_end
+        self._stop = stop
         self._sse = SseParser(max_event_bytes=max_event_bytes)
         self._assembler = Assembler(ids, family)
         self._calls = ToolCalls(self._assembler, custom_tools, namespaces, allowed_tools)
@@ -117,11 +120,17 @@ class ChatReplyDecoder:
         self._fields: dict[str, Private] = {}
         self._held_logprobs: tuple[JsonObject, ...] = ()
         self._outcome: _Outcome | None = None
+        self._stop_sequence: str | None = None
         self._usage: TokenUsage | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
         self._ended = False
         self._failure: UpstreamError | None = None
+        self._hear: Hear | None = None
+
+    def overhear(self, hear: Hear) -> None:
+        """See :class:`antiphon.hub.upstream.Overheard`."""
+        self._hear = hear
 
     @property
     def ended(self) -> bool:
@@ -143,6 +152,8 @@ class ChatReplyDecoder:
                     text = self._plain_text(chunk)
                     if text is not None:
                         self._assembler.text(text)
+                        if self._hear is not None:
+                            self._hear(data, ends=self._outcome is not None)
                     else:
                         self._take(chunk, data)
                 elif self._take_mark(name, data):
@@ -236,6 +247,8 @@ class ChatReplyDecoder:
             self._take_choices(chunk.choices)
         elif chunk.choices is None:
             self._check_no_error(data)
+        if self._hear is not None:
+            self._hear(data, ends=self._outcome is not None)
 
     def _check_no_error(self, data: bytes) -> None:
         """No chunk and no completion: vLLM and SGLang send an error as the document itself. The rest is harmless."""
@@ -259,6 +272,9 @@ class ChatReplyDecoder:
             self._take_delta(delta, logprobs)
         if choice.finish_reason:
             self._outcome = self._outcome_of(choice.finish_reason)
+            # Servers that say at which text they stopped say so of the model's own end marks too.
+            said = choice.stop_reason or choice.matched_stop
+            self._stop_sequence = next((text for text in self._stop if text == said), None)
 
     def _take_delta(self, delta: Delta, logprobs: tuple[JsonObject, ...]) -> None:
         if delta.reasoning_content or delta.reasoning or delta.reasoning_text or delta.reasoning_details:
@@ -409,6 +425,7 @@ class ChatReplyDecoder:
             usage=None if self._usage is None else read_usage(self._usage),
             model=self._model,
             service_tier=self._service_tier,
+            stop_sequence=self._stop_sequence,
         )
         self._ended = True
 

@@ -7,7 +7,8 @@ its output moves behind the output; nothing else changes its place, and no text 
 
 What chat has no words for in an item that it otherwise knows does not go up: annotations, log probabilities, a
 message's ``phase``, an item's id and status. Reasoning goes up only as :class:`ReasoningReplay` allows. An item that
-adds tools is no message: its tools stand with the request's. Item types that chat does not know are refused.
+adds tools is no message: its tools stand with the request's. Item types that chat does not know are refused; those of
+the history have been handed over before (:mod:`antiphon.hub.handover`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from hashlib import sha256
 import orjson
 
 from antiphon.hub.errors import InvalidRequest
+from antiphon.hub.handover import known_parts
 from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.openai_chat.content import (
     Content,
-    Spot,
     join_content,
     output_content,
     text_content,
@@ -111,7 +113,7 @@ class _Transcript:
         role, content = item.body["role"], item.body["content"]
         spot = self._spot(item, index)
         if role == "assistant":
-            self._add_assistant(content, spot)
+            self._add_assistant(known_parts(content, spot), spot)
             return
         if role == "user":
             message = {"role": role, "content": user_content(content, spot, self._quirks)}

@@ -9,10 +9,11 @@ from itertools import islice
 import msgspec
 import orjson
 
-__all__ = ["Complaint", "clean_text", "read_complaint"]
+from antiphon.hub.redaction import clean_text
 
-_MAX_TEXT_CHARS = 500
-_MAX_SCANNED_CHARS = 8 * _MAX_TEXT_CHARS
+__all__ = ["Complaint", "read_complaint"]
+
+_MAX_TEXT_BYTES = 16_000  # of a body that is no JSON: more than is looked at
 # FastAPI sends the refused body back inside its answer. A document above this is not worth the time that it takes.
 _MAX_JSON_BYTES = 1 << 20
 _MAX_DEPTH = 5
@@ -20,36 +21,6 @@ _NOT_JSON = object()
 _MAX_ENTRIES = 20
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
-_CREDENTIALS = (
-    # Keys by the prefixes of the vendors, JSON web tokens, AWS and Google keys.
-    (re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi|csk|tgp)[-_][A-Za-z0-9_*.-]{8,}"), "***"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)*"), "***"),
-    (re.compile(r"\b(?:AIza[A-Za-z0-9_-]{10,}|AKIA[A-Z0-9]{12,})"), "***"),
-    # Whatever stands where a credential stands.
-    (re.compile(r"\b(bearer|basic)\s+[^\s\"',;]+", re.IGNORECASE), r"\1 ***"),
-    (re.compile(r"((?:key|token|secret|password|signature)[\"']?=[\s\"']*)[^\s\"'&,;]+", re.IGNORECASE), r"\1***"),
-    (
-        re.compile(r"((?:api|access|secret)[ _-]?(?:key|token)\b[\w \"']{0,20}:\s*[\"']?)[^\s\"',;]+", re.IGNORECASE),
-        r"\1***",
-    ),
-    (re.compile(r"(://)[^\s/@]+@"), r"\1***@"),
-)
-# What a vendor behind a vendor calls its machines, and what stands in the query of an address, is not for clients.
-_PLACES = (
-    (re.compile(r"://\[[0-9a-fA-F:.]+\](?::\d+)?"), "://***"),
-    (re.compile(r"(://[^\s?\"'<>]+\?)[^\s\"'<>]+"), r"\1***"),
-    (
-        re.compile(r"://(?:[^\s/:.\"'<>]+|[^\s/:\"'<>]+\.(?:internal|local|lan|svc))(?=[/:\s\"'<>]|$)(?::\d+)?"),
-        "://***",
-    ),
-    (
-        re.compile(
-            r"(?<![\d.])(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?![\d.]*\.\d)(?::\d+)?"
-        ),
-        "***",
-    ),
-)
 
 
 class Complaint(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,27 +58,9 @@ def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
         return Complaint()
     document = _json(body)
     if document is _NOT_JSON:
-        text = body[: 4 * _MAX_SCANNED_CHARS].decode("utf-8", "replace")
-        return Complaint(text=_shown(text)) if len(body) <= _MAX_JSON_BYTES or text[0] not in "[{" else Complaint()
+        text = body[:_MAX_TEXT_BYTES].decode("utf-8", "replace")
+        return Complaint(text=clean_text(text)) if len(body) <= _MAX_JSON_BYTES or text[0] not in "[{" else Complaint()
     return _read(document)
-
-
-def clean_text(text: str) -> str:
-    """
-    *text* as one printable line of at most 500 characters.
-
-    What looks like a credential, the query of an address and a private network's addresses are masked.
-    """
-    text = _UNPRINTABLE.sub(" ", text[:_MAX_SCANNED_CHARS])
-    text = " ".join(text.split())
-    for pattern, mask in (*_CREDENTIALS, *_PLACES):
-        text = pattern.sub(mask, text)
-    return text if len(text) <= _MAX_TEXT_CHARS else f"{text[: _MAX_TEXT_CHARS - 1]}…"
-
-
-def _shown(text: str) -> str:
-    """*text* made fit to be shown; nothing of a page."""
-    return "" if text.lstrip("\ufeff \t\r\n").startswith("<") else clean_text(text)
 
 
 def _json(body: bytes) -> object:
@@ -128,7 +81,7 @@ def _read(document: object) -> Complaint:
     envelope = _envelope(document)
     text = next(_texts(document), "")
     return Complaint(
-        text=_shown(text),
+        text=clean_text(text),
         code=_word(envelope.get("code")),
         kind=_word(envelope.get("type")) or _word(envelope.get("status")),
         param=param if isinstance(param := envelope.get("param"), str) else None,

@@ -108,7 +108,13 @@ class Logprobs(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One answer: a delta in a stream, a message in a whole completion."""
+    """
+    One answer: a delta in a stream, a message in a whole completion.
+
+    Attributes:
+        stop_reason: vLLM's: the text at which it stopped, or the number of a token.
+        matched_stop: SGLang's, likewise.
+    """
 
     index: int | None = None
     delta: Delta | None = None
@@ -116,6 +122,8 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     error: Any = None
+    stop_reason: Any = None
+    matched_stop: Any = None
 
 
 class PromptDetails(msgspec.Struct, gc=False):

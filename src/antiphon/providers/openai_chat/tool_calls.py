@@ -15,7 +15,7 @@ import msgspec
 
 from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.items import Private
-from antiphon.providers.openai_chat.error_body import clean_text
+from antiphon.hub.redaction import clean_text
 from antiphon.providers.openai_chat.reply import Function, ToolCall
 from antiphon.streams.assembler import Assembler
 

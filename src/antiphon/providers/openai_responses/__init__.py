@@ -16,18 +16,21 @@ from typing import Final
 
 import orjson
 
+from antiphon.hub.embedding import EmbeddingRequest, Embeddings
 from antiphon.hub.errors import InvalidRequest, UpstreamBroken, UpstreamError
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.hub.upstream import UpstreamDefaults, UpstreamRequest
 from antiphon.providers.openai_responses.decode import ResponsesReplyDecoder
+from antiphon.providers.openai_responses.embeddings import MAX_INPUTS, decode_embeddings, embedding_request
 from antiphon.providers.openai_responses.encode import encode_input
 from antiphon.providers.openai_responses.errors import translate_error
 from antiphon.providers.openai_responses.models import LIST_MODELS, decode_models
 from antiphon.providers.openai_responses.parameters import encode_settings, is_asked_for
 from antiphon.providers.openai_responses.quirks import Quirks, read_quirks
 from antiphon.providers.openai_responses.reasoning import DIALECT
+from antiphon.providers.openai_responses.takeover import take_over
 from antiphon.providers.openai_responses.tools import offer_tools
 
 __all__ = ["OpenAIResponses", "Quirks", "provider"]
@@ -94,6 +97,16 @@ class OpenAIResponses:
             raise UpstreamBroken("The upstream's answer has no count of input tokens.")
         return tokens
 
+    def max_inputs(self, model: str) -> int:
+        """See :class:`antiphon.hub.upstream.Embeds`."""
+        return MAX_INPUTS
+
+    def embed(self, request: EmbeddingRequest) -> UpstreamRequest:
+        return embedding_request(request, without=self._quirks.drop)
+
+    def decode_embeddings(self, body: bytes, headers: Mapping[str, str]) -> Embeddings:
+        return decode_embeddings(body)
+
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, upstream: str) -> UpstreamError:
         return translate_error(status, headers, body, upstream=upstream)
 
@@ -105,14 +118,21 @@ class OpenAIResponses:
 
     def _write(self, call: ModelCall) -> tuple[JsonObject, tuple[str, ...]]:
         """The body of a call, and the client's names of what it leaves out."""
-        quirks, request = self._quirks, call.request
+        quirks, handover = self._quirks, take_over(call, self._quirks)
+        call, request = handover.call, call.request
         context = encode_input(call, quirks)
         offer = offer_tools(request, quirks)
         settings = encode_settings(call, quirks)
-        body: JsonObject = {"model": call.model, "input": context.items, **offer.fields, **settings}
+        body: JsonObject = {
+            **request.unknown,
+            "model": call.model,
+            "input": context.items,
+            **offer.fields,
+            **settings,
+        }
         dropped = [name for name in quirks.drop if body.pop(name, None) is not None]
         wanted = [name for name in dropped if is_asked_for(name, request)]
-        return body, tuple(dict.fromkeys([*context.not_applied, *offer.not_applied, *wanted]))
+        return body, tuple(dict.fromkeys([*handover.not_applied, *context.not_applied, *offer.not_applied, *wanted]))
 
 
 def provider(options: Mapping[str, object]) -> OpenAIResponses:

@@ -25,6 +25,7 @@ from antiphon.streams.sse import DEFAULT_MAX_EVENT_BYTES, SseParser
 
 __all__ = ["ResponsesReplyDecoder"]
 
+_TEXT: Final = "response.output_text.delta"
 _SWALLOWED: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
 # The status that a terminal event stands for, where its response has none.
 _TERMINAL: Final = {
@@ -114,6 +115,9 @@ class ResponsesReplyDecoder:
             raise UpstreamBroken(f"The stream of upstream '{self._account}' ended without its terminal event.")
 
     def _take(self, name: str, data: bytes) -> None:
+        if name == _TEXT and data[:1] == b"{" and (event := self._object(data)).get("type") == _TEXT:
+            self._items.feed(_TEXT, event)  # most events of most streams: there is nothing else to be found out
+            return
         stripped = data.strip()
         if name in _SWALLOWED or not stripped:
             return

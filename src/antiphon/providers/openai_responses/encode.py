@@ -3,8 +3,8 @@ A context as the upstream's ``input``: the same items, as another party has to s
 
 Ids of ours do not go up, nor does what only says how an item came about: log probabilities, and the status of messages
 and function calls. Reasoning goes up in front of the item that it led to, or not at all. What the upstream's own tools
-made goes back to the upstream that made it; another one is given the messages and calls around it. Everything else is
-sent as it stands, types that this version does not know included.
+made goes back to the upstream that made it; another one is told (:mod:`.takeover`). Everything else is sent as it
+stands, types that this version does not know included.
 """
 
 from __future__ import annotations

@@ -10,40 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
 
 import msgspec
 import orjson
 
-__all__ = ["Complaint", "clean_text", "read_complaint"]
+from antiphon.hub.redaction import clean_text
 
-_SHOWN_CHARS = 500
-_READ_CHARS = 10 * _SHOWN_CHARS
+__all__ = ["Complaint", "read_complaint"]
+
 _READ_BYTES = 1 << 20  # a validation error repeats the request; beyond this it is not worth reading
 _DEPTH = 4
 _LISTED = 10
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}\Z")
-_INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
-_MASKED: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), replacement)
-    for pattern, replacement in (
-        # Keys by their vendors' prefixes, and JSON web tokens.
-        (r"(?<![a-z0-9])(?:sk|pk|rk|gsk|xai|hf|nvapi|csk|tgp|pplx)[-_][a-z0-9_*.-]{8,}", "***"),
-        (r"(?<![a-z0-9])(?:AIza[a-z0-9_-]{10,}|AKIA[a-z0-9]{12,}|eyJ[a-z0-9_-]{8,}(?:\.[a-z0-9_-]+)*)", "***"),
-        # What stands behind a word that announces a credential.
-        (r"\b(bearer|basic)\s+[^\s\"',;]+", r"\1 ***"),
-        (r"((?:key|token|secret|password|signature)[\"']?=[\s\"']*)[^\s\"'&,;]+", r"\1***"),
-        (r"((?:api|access|secret)[ _-]?(?:key|token)\b[\w \"']{0,20}:\s*[\"']?)[^\s\"',;]+", r"\1***"),
-        # Of addresses: who logs in, the query, hosts that only their own network knows.
-        (r"(://)[^\s/@]+@", r"\1***@"),
-        (r"(://[^\s?\"'<>]+\?)[^\s\"'<>]+", r"\1***"),
-        (r"://(?:\[[0-9a-f:.]+\]|[^\s/:.\"'<>]+|[^\s/:\"'<>]+\.(?:internal|local|lan|svc))(?=[/:\s\"'<>]|$)(?::\d+)?",
-         "://***"),
-        (r"(?<![\d.])(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}(?![\d.]*\.\d)(?::\d+)?",
-         "***"),
-    )
-)  # fmt: skip
 
 
 class Complaint(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +59,7 @@ def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError:
-        is_page = text.lstrip("\ufeff \t\r\n").startswith("<")
-        return Complaint() if is_page else Complaint(text=clean_text(text))
+        return Complaint(text=clean_text(text))
     envelope = _envelope(document)
     param = envelope.get("param")
     return Complaint(
@@ -92,16 +70,6 @@ def read_complaint(body: bytes, *, html: bool = False) -> Complaint:
         input_tokens=_number(envelope.get("n_prompt_tokens")),
         window_tokens=_number(envelope.get("n_ctx")),
     )
-
-
-def clean_text(text: str) -> str:
-    """*text* as one line of at most 500 characters, with everything masked that is nobody's business."""
-    line = _INVISIBLE.sub(" ", text[:_READ_CHARS]).strip()
-    if line.startswith("<"):
-        return ""
-    for pattern, replacement in _MASKED:
-        line = pattern.sub(replacement, line)
-    return line if len(line) <= _SHOWN_CHARS else f"{line[: _SHOWN_CHARS - 1]}…"
 
 
 def _envelope(document: object) -> dict[str, object]:

@@ -9,20 +9,17 @@ upstream that can read it, and no other, which would refuse the whole request be
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from hashlib import sha256
 from typing import Literal
 
 from antiphon.hub.items import Item, JsonObject, Private
+from antiphon.hub.marks import unmarked
 from antiphon.providers.openai_responses.quirks import Quirks
 
-__all__ = ["DIALECT", "ReplayMode", "encrypted_content", "is_foreign", "mark", "own_data", "private_of", "replay_mode"]
+__all__ = ["DIALECT", "ReplayMode", "encrypted_content", "is_foreign", "own_data", "private_of", "replay_mode"]
 
 DIALECT = "openai_responses"
 
 ReplayMode = Literal["encrypted", "text", "never"]
-
-_MARK_PREFIX = "antiphon."
 
 # Models of OpenAI that do not reason, also behind a vendor's prefix or fine-tuned. They refuse reasoning items, and the
 # wish for encrypted content too: https://github.com/openai/openai-agents-python/issues/569
@@ -54,27 +51,10 @@ def private_of(account: str, data: JsonObject) -> Private | None:
     return Private(provider=DIALECT, account=account, data=data) if data else None
 
 
-def mark(content: str, account: str) -> str:
-    """Encrypted content as a client sees it."""
-    return f"{_mark_of(account)}{content}"
-
-
 def encrypted_content(item: Item, account: str) -> str | None:
-    """
-    The encrypted content of a reasoning item as *account* wrote it; None if there is none, or it is not its own.
-
-    What bears no mark was never shown by a gateway: the client has it from the upstream itself.
-    """
+    """The encrypted content of a reasoning item as *account* wrote it; None if there is none, or it is not its own."""
     data = own_data(item, account)
     if data is not None or item.private is not None:
         return (data or {}).get("encrypted_content")
     content: str | None = item.body.get("encrypted_content")
-    if content is None or not content.startswith(_MARK_PREFIX):
-        return content
-    own = _mark_of(account)
-    return content.removeprefix(own) if content.startswith(own) else None
-
-
-@lru_cache(maxsize=256)
-def _mark_of(account: str) -> str:
-    return f"{_MARK_PREFIX}{sha256(f'{DIALECT}/{account}'.encode()).hexdigest()[:16]}."
+    return None if content is None else unmarked(content, DIALECT, account)

@@ -10,8 +10,8 @@ import msgspec
 from antiphon.hub.errors import UpstreamBroken, UpstreamError, UpstreamUnavailable
 from antiphon.hub.events import ReplyEnd
 from antiphon.hub.items import JsonObject
+from antiphon.hub.redaction import clean_text
 from antiphon.hub.usage import Usage
-from antiphon.providers.openai_responses.error_body import clean_text
 from antiphon.providers.openai_responses.stream_error import translate_stream_error
 
 __all__ = ["read_end", "read_output", "read_usage"]

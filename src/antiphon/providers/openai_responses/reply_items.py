@@ -17,13 +17,14 @@ from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.events import OtherEvent
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
+from antiphon.hub.marks import marked
 from antiphon.hub.turn import ModelCall
 from antiphon.hub.upstream import ReplyEvent
 from antiphon.providers.openai_responses.bodies import EndStatus, keepable, objects, text_of
 from antiphon.providers.openai_responses.ids import KEPT_ID_TYPES
 from antiphon.providers.openai_responses.names import Names
 from antiphon.providers.openai_responses.open_item import OWNERS, OpenItem
-from antiphon.providers.openai_responses.reasoning import mark, private_of
+from antiphon.providers.openai_responses.reasoning import DIALECT, private_of
 
 __all__ = ["ReplyItems"]
 
@@ -181,7 +182,7 @@ class ReplyItems:
             if encrypted:
                 data["encrypted_content"] = encrypted
                 if self._shows_encrypted:
-                    body["encrypted_content"] = mark(encrypted, self._account)
+                    body["encrypted_content"] = marked(encrypted, DIALECT, self._account)
         elif item.type in KEPT_ID_TYPES and _wire_id(wire):
             data["id"] = wire["id"]
         item.close(body, private_of(self._account, data), status)

@@ -345,6 +345,12 @@ DROP_RESPONSE: Final = """
 DELETE FROM responses WHERE tenant = ?1 AND id = ?2 RETURNING log, length(payload) + length(trace)
 """
 
+UPDATE_RESPONSE: Final = """
+UPDATE responses SET payload = ?3
+WHERE tenant = ?1 AND id = ?2 AND payload = ?4 AND (expires_at IS NULL OR expires_at > ?5)
+RETURNING insertion_index
+"""
+
 DROP_LIVE_RESPONSE: Final = """
 DELETE FROM responses WHERE tenant = ?1 AND id = ?2 AND (expires_at IS NULL OR expires_at > ?3)
 RETURNING log, length(payload) + length(trace)

@@ -97,6 +97,11 @@ class SQLiteTenantStore(TenantLibrary, TenantVault, TenantAudit):
     async def commit(self, turn: NewTurn, *, audit: AuditAppend | None = None) -> Committed:
         return await self._write(lambda writing: writing.commit(turn, audit=audit))
 
+    async def update_response(
+        self, response_id: str, payload: bytes, terms: Sequence[bytes] = (), *, instead_of: bytes
+    ) -> bool:
+        return await self._write(lambda writing: writing.update_response(response_id, payload, terms, instead_of))
+
     async def delete_response(
         self, response_id: str, *, cascade: bool = False, dry_run: bool = False
     ) -> Erasure | None:

@@ -163,6 +163,15 @@ class Writing:
         self._connection.execute("RELEASE rehearsal")
         return receipt
 
+    def update_response(self, response_id: str, payload: bytes, terms: Sequence[bytes], instead_of: bytes) -> bool:
+        """See :meth:`antiphon.sessions.store.TenantStore.update_response`."""
+        row = self._one(queries.UPDATE_RESPONSE, response_id, payload, instead_of, self._now_s)
+        if row is None:
+            return False
+        drop_terms(self._connection, self._tenant, "response", response_id)
+        self._add_terms("response", response_id, row[0], terms)
+        return True
+
     def delete_response(self, response_id: str) -> bool:
         """See :meth:`antiphon.sessions.store.TenantStore.delete_response`."""
         logs = self._forget_response(response_id, self._all(queries.DROP_LIVE_RESPONSE, response_id, self._now_s))

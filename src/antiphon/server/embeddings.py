@@ -1,0 +1,38 @@
+"""The endpoint of ``/v1/embeddings``."""
+
+from __future__ import annotations
+
+from antiphon.engine.gateway import Gateway
+from antiphon.engine.run import RunFacts
+from antiphon.hub.embedding import EmbeddingFormat
+from antiphon.server.body import BodyLimits
+from antiphon.server.exchange import Exchange
+from antiphon.server.rates import rate_headers
+from antiphon.server.responses import attempts_headers, facts_headers
+
+__all__ = ["EmbeddingsEndpoints"]
+
+_OF_HISTORIES = b"x-antiphon-history"
+
+
+class EmbeddingsEndpoints:
+    """Texts to vectors."""
+
+    def __init__(self, gateway: Gateway, embedding_format: EmbeddingFormat, *, body_limits: BodyLimits) -> None:
+        self._gateway = gateway
+        self._format = embedding_format
+        self._body_limits = body_limits
+
+    async def create(self, exchange: Exchange) -> None:
+        """``POST /v1/embeddings``."""
+        exchange.refuse_query()
+        request = self._format.decode(await exchange.read_json(self._body_limits))
+        facts = RunFacts()
+        try:
+            embedding = await self._gateway.embed(request, exchange.principal, facts=facts)
+        finally:
+            exchange.extra += rate_headers(self._gateway.turns.limiter.rates(exchange.principal))
+            exchange.extra += attempts_headers(facts)
+        body = self._format.encode(request, embedding.vectors, input_tokens=embedding.input_tokens)
+        headers = [header for header in facts_headers(facts) if header[0] != _OF_HISTORIES]
+        await exchange.answer_bytes(body, headers)

@@ -1,0 +1,687 @@
+"""A client and an upstream of the same dialect: what each says reaches the other as it was said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+from tests.gateway.conftest import Client, serving
+from tests.support.scripted_upstream import (
+    MODEL,
+    ScriptedUpstream,
+    Wait,
+    chunk,
+    http_json,
+    http_stream,
+    http_stream_head,
+)
+
+from antiphon import Gateway, InMemorySessionStore, Target, upstream
+from antiphon.engine.attempts import Retries
+from antiphon.engine.turn import TurnPolicy
+from antiphon.formats.chat import ChatFormat
+from antiphon.formats.chat.completions import CompletionsFormat
+from antiphon.formats.messages import MessagesFormat
+from antiphon.hub.format import ClientDialects
+from antiphon.hub.items import JsonObject
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+ONCE = TurnPolicy(retries=Retries(per_target=0))
+
+BARE: JsonObject = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+ASKED: JsonObject = {
+    "model": MODEL,
+    "messages": [
+        {"role": "system", "content": "Be brief.", "x_weight": 0.5},
+        {"role": "user", "content": [{"type": "text", "text": "hi", "x_mark": {"deep": [1, None]}}]},
+    ],
+    "tools": [{"type": "function", "function": {"name": "look", "x_hint": True}, "x_tool": 1}],
+    "temperature": 0,
+    "seed": 7,
+    "logit_bias": {"50256": -100},
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "x_lax": True}},
+    "min_p": 0.05,
+    "chat_template_kwargs": {"enable_thinking": False},
+}
+ANSWER: JsonObject = {
+    "id": "chatcmpl-theirs",
+    "object": "chat.completion",
+    "created": 1_700_000_000,
+    "model": "scripted-1-2026-01-01",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": "Hello.",
+                "reasoning_content": "Hm.",
+                "x_scores": [1.0, 12345678901234567890],
+            },
+            "finish_reason": "stop",
+            "x_matched": None,
+        }
+    ],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "x_energy_j": 1.5},
+    "x_timings": {"prompt_ms": 12.25},
+}
+
+
+HEAD: JsonObject = {
+    "id": "chatcmpl-theirs",
+    "object": "chat.completion.chunk",
+    "created": 1_700_000_000,
+    "model": "scripted-1-2026-01-01",
+}
+
+
+def chunk_of(delta: JsonObject, reason: str | None = None, **more: Any) -> JsonObject:
+    """A chunk as the upstream sends it."""
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return {**HEAD, "choices": [choice], **more}
+
+
+CHUNKS: list[JsonObject] = [
+    chunk_of({"role": "assistant", "content": ""}, x_first=1),
+    chunk_of({"reasoning_content": "Hm."}, x_big=12345678901234567890),
+    chunk_of({"content": "Hel", "x_of_delta": {"a": 1.0}}, usage=None),
+    chunk_of({"content": "lo."}),
+    chunk_of({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "look"}}]}),
+    chunk_of({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+    chunk_of({}, "tool_calls", x_last=True),
+]
+COUNT: JsonObject = {
+    **HEAD,
+    "choices": [],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+}
+
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "sky"}}
+MARK = {"type": "ephemeral", "ttl": "1h"}
+ASKED_MESSAGE: JsonObject = {
+    "model": MODEL,
+    "max_tokens": 2048,
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": MARK}],
+    "messages": [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "content": [THOUGHT, {"type": "redacted_thinking", "data": "cmVk"}, CALL]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "Blue.", "x_ms": 3}],
+            "x_turn": 2,
+        },
+    ],
+    "tools": [{"name": "look", "input_schema": {"type": "object"}, "cache_control": MARK, "x_tool": 1}],
+    "thinking": {"type": "enabled", "budget_tokens": 1024, "x_pace": "slow"},
+    "top_k": 5,
+    "x_novel": {"deep": [1]},
+}
+ANSWERED_MESSAGE: JsonObject = {
+    "id": "msg_theirs",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-scripted",
+    "content": [THOUGHT, {"type": "text", "text": "Blue.", "citations": None, "x_tone": "calm"}, CALL],
+    "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 7, "output_tokens": 3, "x_energy_j": 1.5},
+    "x_container": {"id": "c1"},
+}
+EVENTS: list[JsonObject] = [
+    {
+        "type": "message_start",
+        "message": {
+            "id": "msg_theirs",
+            "type": "message",
+            "role": "assistant",
+            "model": "claude-scripted",
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": 7, "output_tokens": 1},
+            "x_region": "eu",
+        },
+    },
+    {"type": "ping"},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm.", "x_rate": 1.0}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2lnbmVk"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Blue."}},
+    {"type": "content_block_stop", "index": 1},
+    {
+        "type": "content_block_start",
+        "index": 2,
+        "content_block": {"type": "tool_use", "id": "toolu_2", "name": "look", "input": {}},
+    },
+    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"at":'}},
+    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": ' "sky"}'}},
+    {"type": "content_block_stop", "index": 2},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+        "usage": {"output_tokens": 3},
+        "x_final": True,
+    },
+    {"type": "message_stop"},
+]
+
+
+def chat_frames(chunks: Sequence[JsonObject], *, done: bool = True) -> bytes:
+    """A chat stream."""
+    frames = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+    return frames + b"data: [DONE]\n\n" if done else frames
+
+
+def event_frames(events: Sequence[JsonObject]) -> bytes:
+    """A stream of the Messages API."""
+    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
+
+
+def read_frames(raw: bytes) -> list[Any]:
+    """What a stream says: the JSON of each event, or its text where it is none; comments are none."""
+    read: list[Any] = []
+    for frame in raw.decode().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in frame.split("\n") if line and not line.startswith(":"))
+        if "data" in lines:
+            read.append(lines["data"] if lines["data"] == "[DONE]" else json.loads(lines["data"]))
+            assert "event" not in lines or lines["event"] == read[-1]["type"]
+    return read
+
+
+def under(identity: str, said: JsonObject) -> JsonObject:
+    """What the upstream said, under another id."""
+    return {**said, "id": identity}
+
+
+@contextlib.asynccontextmanager
+async def talking(
+    scripted: ScriptedUpstream,
+    provider: str = "openai_chat",
+    *,
+    policy: TurnPolicy = ONCE,
+    stored: bool = True,
+    **of: Any,
+) -> AsyncIterator[Client]:
+    """A gateway in front of one upstream of a dialect."""
+    gateway = Gateway([upstream(scripted.url, name="own", provider=provider, models=[MODEL], **of)], policy=policy)
+    if stored:
+        gateway = gateway.with_session_store(InMemorySessionStore())
+    async with serving(gateway, scripted) as client:
+        yield client
+
+
+async def streamed(client: Client, path: str, body: JsonObject) -> tuple[bytes, dict[str, str]]:
+    """The bytes of a stream and the answer's headers."""
+    async with client.http.post(client.base_url + path, json={**body, "stream": True}) as answer:
+        raw = await answer.read()
+        assert answer.status == 200, raw
+    return raw, {name.lower(): value for name, value in answer.headers.items()}
+
+
+# Chat.
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["unstored", "stored"])
+async def test_a_completion_goes_through_as_it_was_said(scripted: ScriptedUpstream, kept: bool) -> None:
+    """Unknown fields reach the upstream and the client, at any depth; only what concerns our state stays here."""
+    scripted.then(http_json(ANSWER))
+    own = {"store": True, "metadata": {"a": "b"}} if kept else {}
+
+    async with talking(scripted, stored=kept) as client:
+        status, answer, headers = await client.full("POST", CHAT, {**ASKED, **own})
+
+    assert (status, headers["x-antiphon-verbatim"]) == (200, "true")
+    assert scripted.turns[0].body == ASKED
+    assert list(ASKED) == list(scripted.turns[0].body)
+    assert under(answer["id"], ANSWER) == answer
+    assert answer["id"].startswith("chatcmpl-")
+    assert answer["id"] != ANSWER["id"]
+    assert "x-antiphon-not-applied" not in headers
+
+
+async def test_numbers_arrive_as_they_were_written(scripted: ScriptedUpstream) -> None:
+    """Nobody rounds what is too long for a float, or makes 1 of 1.0."""
+    long = b"[1.0,1e5,123456789012345678901234567890.5]"
+    frames = chat_frames([chunk_of({"content": "a"}, x="there"), chunk_of({}, "stop")])
+    scripted.then(http_stream(frames.replace(b'"there"', long)))
+
+    async with talking(scripted) as client:
+        raw, _ = await streamed(client, CHAT, ASKED)
+
+    assert long in raw
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["unasked", "asked"])
+async def test_chunks_go_through_as_they_were_said(scripted: ScriptedUpstream, wanted: bool) -> None:
+    """A stream has the upstream's own chunks; the count that was asked for here is shown only if it was wanted."""
+    scripted.then(http_stream(chat_frames([*CHUNKS, COUNT])))
+    options = {"stream_options": {"include_usage": True, "x_every": 1}} if wanted else {}
+
+    async with talking(scripted) as client:
+        raw, headers = await streamed(client, CHAT, {**ASKED, **options})
+    *said, mark = read_frames(raw)
+
+    shown = [*CHUNKS, COUNT] if wanted else [{k: v for k, v in each.items() if k != "usage"} for each in CHUNKS]
+    assert [under(said[0]["id"], each) for each in shown] == said
+    assert (mark, headers["x-antiphon-verbatim"]) == ("[DONE]", "true")
+    sent = {**ASKED, "stream": True, "stream_options": {**options.get("stream_options", {}), "include_usage": True}}
+    assert sent == scripted.turns[0].body
+
+
+async def test_a_stored_completion_is_metered_and_kept(scripted: ScriptedUpstream) -> None:
+    """What went through is a response like any other, with what it used."""
+    scripted.then(http_stream(chat_frames([*CHUNKS, COUNT])))
+
+    async with talking(scripted) as client:
+        raw, _ = await streamed(client, CHAT, {**ASKED, "store": True})
+        shown_id = read_frames(raw)[0]["id"]
+        response_id = shown_id.replace("chatcmpl-", "resp_")
+        _, kept = await client.call("GET", f"/v1/responses/{response_id}")
+
+    assert (kept["status"], kept["usage"]["input_tokens"], kept["usage"]["output_tokens"]) == ("completed", 7, 3)
+    assert [item["type"] for item in kept["output"]] == ["reasoning", "message", "function_call"]
+
+
+BROKEN = {
+    "cut off": chat_frames(CHUNKS[:4], done=False),
+    "no mark": chat_frames(CHUNKS, done=False),
+    "no reason": chat_frames(CHUNKS[:4]),
+    "an error": chat_frames(CHUNKS[:4], done=False) + b'data: {"error": {"message": "gone", "code": 500}}\n\n',
+    "no JSON": chat_frames(CHUNKS[:4], done=False) + b"data: {x\n\n",
+    "two choices": chat_frames(CHUNKS[:4], done=False)
+    + b'data: {"choices": [{"index": 0, "delta": {}}, {"index": 1, "delta": {}}]}\n\n',
+}
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+async def test_a_broken_stream_is_an_error(scripted: ScriptedUpstream, apart: bool) -> None:
+    """What was said before is shown, nothing that says the end, and the last frame is the error."""
+    plain = [{name: value for name, value in each.items() if name != "usage"} for each in CHUNKS]
+    async with talking(scripted) as client:
+        for name, broken in BROKEN.items():
+            frames = [frame + b"\n\n" for frame in broken.split(b"\n\n") if frame]
+            scripted.then(http_stream_head(), *map(chunk, frames if apart else [broken]), b"0\r\n\r\n")
+            raw, _ = await streamed(client, CHAT, ASKED)
+            *said, last = read_frames(raw)
+
+            told = 6 if name == "no mark" else 4
+            assert [under(said[0]["id"], each) for each in plain[:told]] == said, name
+            assert "error" in last
+            assert not raw.endswith(b"data: [DONE]\n\n")
+
+
+async def test_the_end_is_said_when_the_turn_is_stored(scripted: ScriptedUpstream) -> None:
+    """The chunk with the reason waits for the upstream's own end, behind which the turn is committed."""
+    gate = asyncio.Event()
+    waiting = Wait(gate)
+    held = chat_frames(CHUNKS, done=False)
+    scripted.then(http_stream_head(), chunk(held), waiting, chunk(b"data: [DONE]\n\n"), b"0\r\n\r\n")
+
+    async with (
+        talking(scripted) as client,
+        client.http.post(client.base_url + CHAT, json={**ASKED, "stream": True}) as answer,
+    ):
+        begun = b""
+        while b'"arguments"' not in begun:
+            begun += await answer.content.readany()
+        await waiting.reached.wait()
+        gate.set()
+        rest = await answer.read()
+
+    assert b"x_last" not in begun
+    assert b"x_last" in rest
+
+
+async def test_a_client_that_hangs_up_stops_the_upstream(scripted: ScriptedUpstream) -> None:
+    """Nobody pays for what nobody reads."""
+    scripted.then(http_stream_head(), chunk(chat_frames(CHUNKS[:3], done=False)), Wait(asyncio.Event()))
+
+    async with talking(scripted) as client:
+        async with client.http.post(client.base_url + CHAT, json={**ASKED, "stream": True}) as answer:
+            await answer.content.readany()
+        await asyncio.wait_for(scripted.disconnected.wait(), 10)
+
+
+async def test_an_answer_in_the_other_form_is_what_its_events_say(scripted: ScriptedUpstream) -> None:
+    """An upstream that answers a stream with a body gives a stream all the same."""
+    scripted.then(http_json(ANSWER))
+
+    async with talking(scripted) as client:
+        raw, headers = await streamed(client, CHAT, ASKED)
+    *said, mark = read_frames(raw)
+
+    assert "".join(each["choices"][0]["delta"].get("content") or "" for each in said) == "Hello."
+    assert mark == "[DONE]"
+    assert "x-antiphon-verbatim" not in headers
+
+
+async def test_a_request_may_be_asked_again(scripted: ScriptedUpstream) -> None:
+    """Each time it is answered with what was said then, also if that is told by its events."""
+    for each in (ANSWER, {**ANSWER, "x_timings": None}):
+        scripted.then(http_json(each))
+    scripted.then(http_stream(chat_frames([chunk_of({"content": "Bye."}), chunk_of({}, "stop")])))
+    chat, turn = ChatFormat(), ChatFormat().decode(ASKED)
+
+    answers = []
+    async with Gateway([upstream(scripted.url, name="own", models=[MODEL])]) as gateway:
+        for _ in range(3):
+            response = await gateway.respond(turn)
+            answers.append(json.loads(chat.encode_response(response, turn)))
+            assert json.loads(chat.encode_response(response, turn)) == answers[-1]
+
+    assert [answer.get("x_timings", "none") for answer in answers] == [ANSWER["x_timings"], None, "none"]
+    assert answers[2]["choices"][0]["message"]["content"] == "Bye."
+
+
+# Messages.
+
+
+async def test_a_message_goes_through_as_it_was_said(scripted: ScriptedUpstream) -> None:
+    """Signed thoughts, calls, cache marks and unknown fields go both ways; no further marks are set."""
+    scripted.then(http_json(ANSWERED_MESSAGE))
+
+    async with talking(scripted, "anthropic") as client:
+        status, answer, headers = await client.full("POST", MESSAGES, ASKED_MESSAGE)
+
+    assert (status, headers["x-antiphon-verbatim"]) == (200, "true")
+    assert scripted.requests[0].body == ASKED_MESSAGE
+    assert under(answer["id"], ANSWERED_MESSAGE) == answer
+    assert answer["id"].startswith("msg_")
+    assert answer["id"] != ANSWERED_MESSAGE["id"]
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["in time", "before the upstream"])
+async def test_events_go_through_as_they_were_said(scripted: ScriptedUpstream, early: bool) -> None:
+    """A stream has the upstream's own events; it begins once, also if it had to begin before the upstream did."""
+    gate = asyncio.Event()
+    waiting = Wait(gate)
+    scripted.then(waiting, http_stream(event_frames(EVENTS)))
+    policy = TurnPolicy(retries=Retries(per_target=0), open_after_s=0.0 if early else 10.0)
+
+    async with talking(scripted, "anthropic", policy=policy) as client:
+        asking = asyncio.create_task(streamed(client, MESSAGES, ASKED_MESSAGE))
+        await waiting.reached.wait()
+        gate.set()
+        raw, _ = await asking
+    start, *said = read_frames(raw)
+
+    assert scripted.requests[0].body == {**ASKED_MESSAGE, "stream": True}
+    assert start["message"]["id"].startswith("msg_")
+    assert start["message"]["id"] != "msg_theirs"
+    if not early:
+        assert start == {**EVENTS[0], "message": under(start["message"]["id"], EVENTS[0]["message"])}
+    assert [each for each in said if each["type"] != "ping"] == [each for each in EVENTS[1:] if each["type"] != "ping"]
+
+
+async def test_a_message_that_is_cut_off_is_an_error(scripted: ScriptedUpstream) -> None:
+    """Wherever a stream breaks off, its client is told, and never that the message had ended."""
+    async with talking(scripted, "anthropic") as client:
+        for end in range(1, len(EVENTS)):
+            scripted.then(http_stream(event_frames(EVENTS[:end])))
+            said = read_frames((await streamed(client, MESSAGES, ASKED_MESSAGE))[0])
+
+            assert said[-1]["type"] == "error", end
+            assert {"message_delta", "message_stop"}.isdisjoint(each["type"] for each in said)
+
+
+# Where it cannot go through.
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "provider", "param"),
+    [
+        (CHAT, {**BARE, "tools": ASKED["tools"]}, "anthropic", "tools[0].x_tool"),
+        (CHAT, {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "min_p": 1}, "anthropic", "min_p"),
+        (
+            MESSAGES,
+            {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "a"}], "x": 1},
+            "openai_chat",
+            "x",
+        ),
+        (
+            MESSAGES,
+            {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "a", "x": 1}]},
+            "gemini",
+            "messages[0].x",
+        ),
+    ],
+    ids=["nested", "chat", "messages", "message"],
+)
+async def test_another_dialect_cannot_be_told(
+    scripted: ScriptedUpstream, path: str, body: JsonObject, provider: str, param: str
+) -> None:
+    """A field that no other dialect has is refused by name, and nobody is asked."""
+    async with talking(scripted, provider) as client:
+        status, answer = await client.call("POST", path, body)
+
+    assert status == 400
+    assert f"Unknown parameter: '{param}'." in answer["error"]["message"]
+    if path == CHAT:
+        assert (param, "unknown_parameter") == (answer["error"]["param"], answer["error"]["code"])
+    assert scripted.requests == []
+
+
+async def test_a_target_of_the_same_dialect_is_found_behind_another(scripted: ScriptedUpstream) -> None:
+    """Of several targets the request goes to the one that can be told all of it."""
+    scripted.then(http_json(ANSWER))
+    other = upstream(scripted.url, name="other", provider="anthropic", models=[MODEL])
+    own = upstream(scripted.url, name="own", models=[MODEL])
+    gateway = Gateway([other, own], aliases={"both": [Target(other, MODEL), Target(own, MODEL)]}, policy=ONCE)
+
+    async with serving(gateway, scripted) as client:
+        status, _, headers = await client.full("POST", CHAT, {**ASKED, "model": "both"})
+
+    assert (status, headers["x-antiphon-upstream"], headers["x-antiphon-verbatim"]) == (200, "own", "true")
+    assert "other=unsupported" in headers["x-antiphon-attempts"]
+    assert scripted.turns[0].body == ASKED
+
+
+async def test_the_way_out_is_closed_for_what_it_cannot_say(scripted: ScriptedUpstream) -> None:
+    """When the upstream of the same dialect is down, another one answers only what it can be told."""
+    down = http_json({"error": {"message": "down"}}, status=500)
+    own = upstream(scripted.url, name="own", models=[MODEL])
+    other = upstream(scripted.url, name="other", provider="anthropic", models=[MODEL])
+    gateway = Gateway([own, other], aliases={"both": [Target(own, MODEL), Target(other, MODEL)]}, policy=ONCE)
+    plain = {"model": "both", "messages": [{"role": "user", "content": "hi"}]}
+    scripted.then(down)
+    scripted.then(down)
+    scripted.then(http_json(ANSWERED_MESSAGE))
+
+    async with serving(gateway, scripted) as client:
+        refused, _, _ = await client.full("POST", CHAT, {**plain, "min_p": 0.1})
+        answered, _, headers = await client.full("POST", CHAT, plain)
+
+    assert (refused, answered, headers["x-antiphon-upstream"]) == (503, 200, "other")
+    assert "x-antiphon-verbatim" not in headers
+    assert len(scripted.requests) == 3
+
+
+async def test_with_a_key_a_turn_is_one_that_can_be_told_again(scripted: ScriptedUpstream) -> None:
+    """What may be replayed from the store goes the hub's way, and so has no unknown fields."""
+    plain = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "store": True}
+
+    async with talking(scripted) as client:
+        refused, error, _ = await client.full("POST", CHAT, {**plain, "min_p": 0.1}, **{"idempotency-key": "k1"})
+        status, first, headers = await client.full("POST", CHAT, plain, **{"idempotency-key": "k2"})
+        _, again, _ = await client.full("POST", CHAT, plain, **{"idempotency-key": "k2"})
+
+    assert (refused, error["error"]["code"], status) == (400, "unknown_parameter", 200)
+    assert "x-antiphon-verbatim" not in headers
+    assert first == again
+    assert len(scripted.turns) == 1
+
+
+async def test_what_a_quirk_asks_for_is_done(scripted: ScriptedUpstream) -> None:
+    """A field with another name up there, one that is not taken, and a role that few models know."""
+    scripted.then(http_json(ANSWER))
+    asked = {
+        **ASKED,
+        "messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "hi"}],
+        "max_completion_tokens": 9,
+        "user": "u1",
+        "stop": ["x"],
+    }
+
+    async with talking(scripted, drop=["user"], rename={"stop": "stop_words"}) as client:
+        status, _, headers = await client.full("POST", CHAT, asked)
+
+    sent = {**asked, "max_tokens": 9, "stop_words": ["x"]}
+    sent["messages"] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    assert (status, headers["x-antiphon-not-applied"]) == (200, "user")
+    gone = ("user", "stop", "max_completion_tokens")
+    assert {name: value for name, value in sent.items() if name not in gone} == scripted.turns[0].body
+
+
+async def test_what_needs_other_words_goes_the_hubs_way(scripted: ScriptedUpstream) -> None:
+    """A named choice is made by what is offered, where the upstream takes none; unknown fields are refused then."""
+    tools = [{"type": "function", "function": {"name": name}} for name in ("a", "b")]
+    choice = {"type": "function", "function": {"name": "a"}}
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "tools": tools, "tool_choice": choice}
+
+    async with talking(scripted) as client:
+        status, _, headers = await client.full("POST", CHAT, asked)
+        refused, error, _ = await client.full("POST", CHAT, {**asked, "min_p": 0.1})
+
+    assert (status, refused, error["error"]["param"]) == (200, 400, "min_p")
+    assert "x-antiphon-verbatim" not in headers
+    assert [[tool["function"]["name"] for tool in turn.body["tools"]] for turn in scripted.turns] == [["a"]]
+
+
+async def test_what_is_ignored_elsewhere_goes_through_here(scripted: ScriptedUpstream) -> None:
+    """A gateway that ignores unknown fields still gives them to an upstream of the same dialect."""
+    scripted.then(http_json(ANSWER))
+    scripted.then(http_json(ANSWERED_MESSAGE))
+    plain = {"messages": [{"role": "user", "content": "hi"}], "min_p": 0.1}
+    own = upstream(scripted.url, name="own", models=[MODEL])
+    other = upstream(scripted.url, name="other", provider="anthropic", models=["claude"])
+    lenient = ClientDialects(
+        chat=ChatFormat(unknown_parameters="ignore"), completions=CompletionsFormat(), messages=MessagesFormat()
+    )
+    gateway = Gateway([own, other], policy=ONCE, dialects=lenient)
+
+    async with serving(gateway, scripted) as client:
+        _, _, through = await client.full("POST", CHAT, {**plain, "model": MODEL})
+        _, _, ignored = await client.full("POST", CHAT, {**plain, "model": "claude"})
+
+    assert [request.body.get("min_p") for request in scripted.requests] == [0.1, None]
+    assert "x-antiphon-not-applied" not in through
+    assert "min_p" in ignored["x-antiphon-not-applied"]
+
+
+# The Responses API itself.
+
+SAID: JsonObject = {
+    "id": "msg_theirs",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "Blue.", "annotations": [], "x_tone": "calm"}],
+    "x_item": [1],
+}
+RESPONDED: JsonObject = {
+    "id": "resp_theirs",
+    "object": "response",
+    "status": "completed",
+    "model": MODEL,
+    "output": [SAID],
+    "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
+}
+
+
+async def test_unknown_fields_of_a_responses_request_go_up(scripted: ScriptedUpstream) -> None:
+    """Those of the body and of its items reach an upstream of the same API, and those of its items come back."""
+    scripted.then(http_json(RESPONDED))
+    part = {"type": "input_text", "text": "Look.", "x_part": 1}
+    item = {"type": "message", "role": "user", "content": [part], "x_item": 2}
+
+    async with talking(scripted, "openai_responses") as client:
+        status, answer = await client.call(
+            "POST", "/v1/responses", {"model": MODEL, "input": [item], "x_novel": {"a": 1}}
+        )
+    sent = scripted.requests[0].body
+
+    assert (status, sent["x_novel"], sent["store"]) == (200, {"a": 1}, False)
+    assert [item] == [{name: value for name, value in each.items() if name != "status"} for each in sent["input"]]
+    (message,) = answer["output"]
+    assert message["x_item"] == SAID["x_item"]
+    assert message["content"][0]["x_tone"] == "calm"
+
+
+@pytest.mark.parametrize("background", [False, True], ids=["waiting", "background"])
+async def test_another_dialect_cannot_be_told_a_responses_field(scripted: ScriptedUpstream, background: bool) -> None:
+    """Without an upstream of the same API an unknown field is refused at once, with the hint to what was meant."""
+    asked = {"model": MODEL, "input": "hi", "temprature": 1, "background": background}
+
+    async with talking(scripted) as client:
+        status, answer = await client.call("POST", "/v1/responses", asked)
+
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "unknown_parameter", "temprature")
+    assert "Did you mean 'temperature'?" in answer["error"]["message"]
+    assert scripted.requests == []
+
+
+async def test_a_responses_field_finds_the_target_that_knows_it(scripted: ScriptedUpstream) -> None:
+    """A target of another dialect is passed over, and what only keeps or compacts is refused as ever."""
+    scripted.then(http_json(RESPONDED))
+    chat = upstream(scripted.url, name="chat", models=[MODEL])
+    own = upstream(scripted.url, name="own", provider="openai_responses", models=[MODEL])
+    gateway = Gateway([chat, own], aliases={"both": [Target(chat, MODEL), Target(own, MODEL)]}, policy=ONCE)
+    trigger = [{"type": "message", "role": "user", "content": "hi"}, {"type": "compaction_trigger"}]
+
+    async with serving(gateway, scripted) as client:
+        status, _, headers = await client.full("POST", "/v1/responses", {"model": "both", "input": "hi", "x": 1})
+        refused, error = await client.call("POST", "/v1/responses", {"model": "both", "input": trigger, "x": 1})
+
+    assert (status, headers["x-antiphon-upstream"]) == (200, "own")
+    assert "chat=unsupported" in headers["x-antiphon-attempts"]
+    assert (refused, error["error"]["param"]) == (400, "x")
+
+
+# The official clients.
+
+
+async def test_openais_client_reads_what_went_through(scripted: ScriptedUpstream) -> None:
+    """It finds the fields that it knows, and those that it does not."""
+    scripted.then(http_stream(chat_frames([*CHUNKS, COUNT])))
+    scripted.then(http_json(ANSWER))
+    messages: Any = [{"role": "user", "content": "hi"}]
+
+    async with talking(scripted) as client:
+        openai = AsyncOpenAI(base_url=client.base_url + "/v1", api_key="test-key", max_retries=0)
+        async with openai:
+            async with openai.chat.completions.stream(model=MODEL, messages=messages) as stream:
+                streamed_completion = await stream.get_final_completion()
+            whole = await openai.chat.completions.create(model=MODEL, messages=messages, extra_body={"min_p": 0.1})
+
+    message = streamed_completion.choices[0].message
+    assert message.content == "Hello."
+    assert message.tool_calls is not None
+    assert (message.tool_calls[0].function.name, message.tool_calls[0].function.arguments) == ("look", "{}")
+    assert whole.model_extra == {"x_timings": ANSWER["x_timings"]}
+    assert scripted.turns[1].body["min_p"] == 0.1
+
+
+async def test_anthropics_client_reads_what_went_through(scripted: ScriptedUpstream) -> None:
+    """It has the thought with its signature, and the call with what it is called with."""
+    scripted.then(http_stream(event_frames(EVENTS)))
+    messages: Any = [{"role": "user", "content": "Look."}]
+
+    async with (
+        talking(scripted, "anthropic") as client,
+        AsyncAnthropic(base_url=client.base_url, api_key="test-key", max_retries=0) as anthropic,
+        anthropic.messages.stream(model=MODEL, max_tokens=99, messages=messages) as stream,
+    ):
+        message = await stream.get_final_message()
+
+    thought, text, call = message.content
+    assert (thought.type, getattr(thought, "signature", None)) == ("thinking", "c2lnbmVk")
+    assert (getattr(text, "text", None), getattr(call, "input", None)) == ("Blue.", {"at": "sky"})
+    assert (message.stop_reason, message.usage.output_tokens) == ("tool_use", 3)
