@@ -13,8 +13,10 @@ from tests.providers.kit.calls import image_data
 from tests.support.scripted_upstream import MODEL, ScriptedUpstream
 
 from antiphon import Gateway, InMemorySessionStore, Target, upstream
+from antiphon.app import complete
 from antiphon.engine.plan import TurnOptions
 from antiphon.hub.errors import InvalidRequest
+from antiphon.settings import SettingAtFault, UpstreamSettings
 
 SEARCH = {"type": "web_search"}
 LOOK = {"type": "input_text", "text": "What is it?"}
@@ -159,6 +161,13 @@ async def test_a_socket_says_it_for_all_its_turns(scripted: ScriptedUpstream) ->
                 if event["type"] in ("response.completed", "error", "response.failed"):
                     break
     assert event["type"] == "response.completed"
+
+
+def test_a_configuration_s_name_is_checked() -> None:
+    """In a file it is a fault of that key, before anything is served."""
+    section = UpstreamSettings(name="u", base_url="http://127.0.0.1:1/v1", may_drop=("imagge",))
+    with pytest.raises(SettingAtFault, match=r"may_drop: .*'imagge'"):
+        complete(section, {})
 
 
 @pytest.mark.parametrize("name", ["temperature", "image"])

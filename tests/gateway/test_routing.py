@@ -119,6 +119,26 @@ async def test_an_error_says_who_was_asked(stream: bool) -> None:
         )
 
 
+async def test_a_turn_that_runs_in_the_background_says_so_when_it_is_asked_for() -> None:
+    """Its first answer has none of it yet; while it runs, who retrieves or follows it is told."""
+    async with staged() as stage:
+        held = Wait(asyncio.Event())
+        stage.a.then(DOWN)
+        stage.b.then(http_stream_head() + chunk(delta(content="Half")), held)
+        _, queued, first = await stage.turn("both", background=True)
+        assert "x-antiphon-attempts" not in first
+        await held.reached.wait()
+        path = f"/v1/responses/{queued['id']}"
+        async with stage.client.http.get(f"{stage.client.base_url}{path}?stream=true") as followed:
+            async for line in followed.content:
+                if b"output_text.delta" in line:
+                    break
+            _, _, retrieved = await stage.client.full("GET", path)
+        assert retrieved["x-antiphon-attempts"] == "count=2; a=unavailable"
+        assert retrieved["x-antiphon-upstream"] == "b"
+        held.event.set()
+
+
 BROKEN_STREAMS: dict[str, bytes] = {
     "before a byte of the body": b"",
     "after the role": chunk(delta(role="assistant")),

@@ -21,7 +21,7 @@ __all__ = ["PAGE", "cell", "page"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 
-_YES, _NO = "yes", "–"
+_YES, _NO = "yes", "no"
 
 # Of each dialect one model that thinks, as its vendor calls it: codecs know what such a one takes.
 _MODELS = {
@@ -45,7 +45,8 @@ The codecs of all dialects were asked to say each of these, and this is what the
 | left out | the model is asked as if it were not there: it means nothing to that upstream |
 
 The dialects are as they are without configuration, with these models: {models}.
-An upstream's quirks may allow more, or less ([upstreams](upstreams.md)): many a server that speaks `openai_chat` takes less than it can say.
+An upstream's quirks may allow more, or less ([upstreams](upstreams.md)): many a server that speaks `openai_chat`
+takes less than it can say.
 """
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from antiphon.hub.events import ReplyEnd
-from antiphon.hub.items import CALL_TYPES
+from antiphon.hub.items import CALL_TYPES, JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.streams.accumulator import Accumulator
 from tests.providers.kit.calls import function_tool, image_data, item, model_call, user
@@ -35,11 +35,11 @@ _LOOK = function_tool("look")
 _HI = model_call(user("Hi"))
 _WITH_TOOL = model_call(tools=(_LOOK,))
 _WITH_TOOLS = model_call(tools=(_LOOK, function_tool("find")))
-_FILE_URL = {"type": "input_file", "file_url": "https://files.example/a.pdf"}
-_FILE_ID = {"type": "input_file", "file_id": "file_1"}
-_AUDIO = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+_FILE_URL: JsonObject = {"type": "input_file", "file_url": "https://files.example/a.pdf"}
+_FILE_ID: JsonObject = {"type": "input_file", "file_id": "file_1"}
+_AUDIO: JsonObject = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
 # As a hosted tool needs to be described, and nothing besides.
-_HOSTED = {
+_HOSTED: dict[str, JsonObject] = {
     "web search": {"type": "web_search"},
     "file search": {"type": "file_search", "vector_store_ids": ["vs_1"]},
     "code interpreter": {"type": "code_interpreter", "container": {"type": "auto"}},
@@ -63,7 +63,7 @@ def _of_kit(name: str, without: ModelCall = _HI) -> Feature:
     return Feature(REQUESTS[name], without)
 
 
-def _shows(part: dict[str, object]) -> Feature:
+def _shows(part: JsonObject) -> Feature:
     return Feature(model_call(user("Hi", part)), _HI)
 
 

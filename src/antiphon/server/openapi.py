@@ -56,7 +56,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 GATEWAY = About(
     title="Antiphon",
     introduction="A gateway that gives any language model a memory. It speaks OpenAI's Responses and Conversations "
-    "APIs and keeps their state itself; Chat Completions and Anthropic's Messages besides. Operations that OpenAI's API does not have are marked as extensions.",
+    "APIs and keeps their state itself; Chat Completions and Anthropic's Messages besides. Operations that OpenAI's API "
+    "does not have are marked as extensions.",
     credential="An API key of the gateway, or a token of an identity provider that it trusts. A gateway without keys, "
     "which serves its own machine alone, takes any and none.",
 )

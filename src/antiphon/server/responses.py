@@ -163,7 +163,8 @@ class ResponsesEndpoints:
         output = [self._state_format.show_item(item, wanted.include) for item in response["output"]]
         body = self._gateway.format.encode_response({**response, "output": output})
         run = self._gateway.turns.running(exchange.params[0], exchange.principal)
-        await exchange.answer_bytes(body, [] if run is None else [*facts_headers(run.facts), *attempts_headers(run.facts)])
+        told = [] if run is None else [*facts_headers(run.facts), *attempts_headers(run.facts)]
+        await exchange.answer_bytes(body, told)
 
     async def _answer_followed(self, exchange: Exchange, wanted: RetrievalRequest) -> None:
         run = await self._gateway.run_of(exchange.params[0], exchange.principal)

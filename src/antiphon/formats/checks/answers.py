@@ -29,7 +29,7 @@ def listed(item: JsonObject) -> JsonObject:
 
 
 def const(value: str) -> JsonObject:
-    """This one string."""
+    """One string and no other."""
     return {"type": "string", "const": value}
 
 

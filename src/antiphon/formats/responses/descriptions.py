@@ -230,8 +230,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "incomplete_details": "Why the turn was cut short.",
         "model": "The name that the upstream reported.",
         "output": "The items that the model made, in their order.",
-        "usage": "Tokens, as the upstream counted them, and what they have cost, where that is known; null until the turn "
-        "has ended.",
+        "usage": "Tokens, as the upstream counted them, and what they have cost, where that is known; null until the "
+        "turn has ended.",
         "conversation": "Only if the turn took place in one.",
     },
     "Usage": {
