@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import apsw
+import pytest
 
 from antiphon.cli.check import warnings_of
 from antiphon.hub.errors import UpstreamUnreachable
@@ -78,6 +79,19 @@ async def test_an_upstream_that_is_down(tmp_path: Path) -> None:
     assert "upstream       failed  127.0.0.1:9" in done.out
     assert "connection refused" in done.out
     assert f"upstream       ok  127.0.0.1:{server.port}" in done.out
+
+
+@pytest.mark.parametrize("upstream", ["base_url: 'http://127.0.0.1:9/v1', models: [m]", "provider: bedrock"])
+async def test_an_upstream_that_is_not_asked(upstream: str, tmp_path: Path) -> None:
+    """Where models are configured, or cannot be listed, nobody was asked, and it is not said to be well."""
+    aliases = "models: [{name: b, targets: [{upstream: a, model: m}]}]"
+    (tmp_path / "a.yaml").write_text(f"upstreams: [{{name: a, {upstream}}}]\n{aliases}\n")
+    env = {"AWS_BEARER_TOKEN_BEDROCK": "test-key", "AWS_REGION": "eu-central-1"}
+    done = await finished("check", "--config", "a.yaml", cwd=tmp_path, env=env)
+
+    assert (done.code, done.err) == (0, "")
+    assert "upstream       not tried  a (" in done.out
+    assert "ok  a (" not in done.out
 
 
 async def test_a_key_that_is_refused(tmp_path: Path) -> None:

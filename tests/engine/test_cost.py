@@ -58,6 +58,21 @@ def test_each_kind_of_tokens_has_its_price() -> None:
     assert expected == RATES.cost(USED)
 
 
+@pytest.mark.parametrize(
+    "used",
+    [
+        Usage(input_tokens=100, cached_tokens=600, cache_write_tokens=100, output_tokens=20, reasoning_tokens=20),
+        Usage(input_tokens=700, cached_tokens=600, cache_write_tokens=100, output_tokens=10, reasoning_tokens=20),
+    ],
+    ids=["cached", "reasoning"],
+)
+def test_what_is_counted_beside_the_whole_makes_nothing_cheaper(used: Usage) -> None:
+    """A server whose prompt is without what was cached, or whose output is without reasoning: no part is below zero."""
+    expected = (600 * Decimal("0.3") + 100 * Decimal("3.75") + 20 * 20) / 1_000_000
+
+    assert expected == RATES.cost(used)
+
+
 def test_a_kind_without_a_price_costs_what_input_and_output_do() -> None:
     """So do vendors that say nothing of caches or of reasoning."""
     assert (1000 * 1 + 50 * 2) / Decimal(1_000_000) == FLAT.cost(USED)
@@ -91,6 +106,7 @@ def test_a_long_prompt_costs_more_for_all_of_its_tokens(tokens: int, per_million
         ("1.50", "1.5"),
         ("1E-20", "0"),
         ("123456.789", "123456.789"),
+        ("27021597764222976.5", "27021597764222976.5"),
     ],
 )
 def test_sums_are_written_plainly(cost: str, shown: str) -> None:
@@ -156,6 +172,14 @@ async def test_a_model_that_nobody_sells_has_no_price() -> None:
     assert not listed.asked
     assert await costs.of(Target(vendor(), "unheard-of"), USED) is None
     assert await Costs().of(Target(vendor(), "sold"), USED) is None
+
+
+async def test_a_reported_name_of_any_length_is_not_looked_up() -> None:
+    """An upstream may report megabytes as a model's name: they are neither kept nor searched for."""
+    listed = Listed()
+
+    assert await Costs(listed).of(Target(vendor(), "sold"), USED, model="x" * 1_000_000) == FLAT.cost(USED)
+    assert [asked[1] for asked in listed.asked] == ["sold"]
 
 
 async def test_a_list_that_cannot_be_read_is_told_and_leaves_the_turn_alone(

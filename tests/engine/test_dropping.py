@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
 
+from antiphon import Target, upstream
 from antiphon.app.dialects import make_provider
 from antiphon.engine import droppable
-from antiphon.engine.dropping import Written, write_without
+from antiphon.engine.dropping import Written, write, write_without
 from antiphon.formats.responses.items import ITEM_TYPES
 from antiphon.formats.responses.tools import TOOLS as TOOL_SCHEMAS
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
+from antiphon.hub.ids import ItemId
+from antiphon.hub.items import Item
 from antiphon.hub.turn import ModelCall, TurnRequest
+from tests.providers.kit import calls
 from tests.providers.kit.calls import (
     assistant,
     file_data,
@@ -24,7 +29,6 @@ from tests.providers.kit.calls import (
     image_data,
     item,
     message,
-    model_call,
     user,
 )
 
@@ -32,6 +36,12 @@ CHAT: dict[str, Any] = {"images": False}
 STRICT: dict[str, Any] = {"refuse": ["temperature", "top_logprobs", "logprobs", "tool_choice", "response_format"]}
 SEARCH = {"type": "web_search"}
 LOOK = function_tool("look")
+
+
+def model_call(*items: Item, **fields: Any) -> ModelCall:
+    """A call whose items have ids of their own, as stored ones have."""
+    named = (msgspec.structs.replace(item, id=ItemId(f"item_{place}")) for place, item in enumerate(items))
+    return calls.model_call(*named, **fields)
 
 
 def written(
@@ -44,8 +54,8 @@ def written(
 
 
 def refused(call: ModelCall, *wish: str, **options: Any) -> str | None:
-    """The parameter for which a call is refused although *wish* may go."""
-    with pytest.raises(InvalidRequest) as raised:
+    """The parameter for which a call is refused although *wish* may go: at this upstream, not everywhere."""
+    with pytest.raises(UnsupportedParameter) as raised:
         written(call, *wish, **options)
     return raised.value.param
 
@@ -247,21 +257,59 @@ def test_an_image_that_is_sent_otherwise_stays() -> None:
     assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url"]
 
 
+def test_an_image_that_is_written_otherwise_stays() -> None:
+    """Of images as data only those go whose form the upstream does not take."""
+    bare = {"type": "input_image", "image_url": "data:image/png,%89PNG", "detail": "auto"}
+    body, less = written(model_call(user(bare, image_data())), "image", dialect="anthropic", quirks={})
+    assert less.dropped == ("input_image",)
+    assert [part["source"]["type"] for part in body["messages"][0]["content"]] == ["base64"]
+
+
 def test_items_go_with_their_counterpart() -> None:
     """An item of a type that cannot be said goes by that type, a call with its output; places stay the client's."""
     call = model_call(
+        user("Before"),
         item("shell_call", call_id="c", action={"commands": ["ls"]}),
         user("Hi"),
         item("shell_call_output", call_id="c", output=[]),
         user(file_data()),
         input_start=1,
     )
-    assert refused(call, "shell_call") == "input[2].content[0]"
+    assert refused(call, "shell_call") == "input[3].content[0]"
     body, less = written(call, "shell_call", "file")
     assert less.dropped == ("shell_call", "input_file")
-    assert len(less.call.items) == 2
-    assert less.call.input_start == 0
+    assert len(less.call.items) == 3
+    assert less.call.input_start == 1
     assert "Hi" in str(body["messages"])
+
+
+@pytest.mark.parametrize("wish", ["image", "all"])
+@pytest.mark.parametrize("dialect", ["openai_chat", "anthropic", "bedrock"])
+def test_what_the_history_can_be_told_as_stays(dialect: str, wish: str) -> None:
+    """Beside what goes of the history stays what is handed over in other words, and what nobody refused."""
+    found = item("mcp_call", name="find", arguments="{}", output="Found.")
+    shown = user("Look", {"type": "input_image", "file_id": "file_1", "detail": "auto"})
+    call = model_call(user("Hi"), found, shown, user("Now"), input_start=3)
+    body, less = written(call, wish, dialect=dialect, quirks={})
+    assert less.dropped == ("input_image",)
+    assert "Found." in str(body)
+    assert [entry.id for entry in less.call.items] == [entry.id for entry in call.items]
+
+
+@pytest.mark.parametrize("input_start", [0, 2], ids=["input", "history"])
+@pytest.mark.parametrize(
+    ("dialect", "quirks"),
+    [("openai_chat", {}), ("gemini", {}), ("openai_responses", {"tool_types": ["function"]})],
+    ids=["openai_chat", "gemini", "openai_responses"],
+)
+def test_a_tool_that_an_item_adds_goes(dialect: str, quirks: dict[str, Any], input_start: int) -> None:
+    """A tool goes from wherever it is offered; the others of that item stay."""
+    added = item("additional_tools", role="developer", tools=[LOOK, SEARCH])
+    call = model_call(user("Hi"), added, user("Now"), input_start=input_start, tools=(function_tool("find"),))
+    assert refused(call, "image", dialect=dialect, quirks=quirks) is not None
+    _, less = written(call, "tools", dialect=dialect, quirks=quirks)
+    assert less.dropped == ("tools.web_search",)
+    assert less.call.items[1].body["tools"] == [LOOK]
 
 
 def test_a_message_never_goes() -> None:
@@ -282,7 +330,29 @@ def test_a_long_history_takes_few_tries() -> None:
 
     call = model_call(*(user(f"{number}", image_data()) for number in range(300)))
     write_without(encode, call, frozenset({"input_image"}))
-    assert tries == 3  # refused, asked where, and written
+    assert tries == 2  # refused, and written
+
+
+@pytest.mark.parametrize(("size", "waits"), [(1, True), (400, False)], ids=["short", "long"])
+async def test_a_long_call_is_not_written_on_the_event_loop(size: int, waits: bool) -> None:
+    """Whatever is asked of an upstream, its input's length too, a long history is written in a thread."""
+    threads: list[int] = []
+
+    def count(call: ModelCall) -> None:
+        threads.append(threading.get_ident())
+
+    target = Target(upstream("http://127.0.0.1:1/v1"), "m")
+    call = model_call(*[user("Hi")] * size)
+    assert await write(target, count, call) == (None, Written(call=call))
+    assert (threads == [threading.get_ident()]) is waits
+
+
+def test_endless_kinds_of_files_are_refused() -> None:
+    """Who sends files of ever other kinds is refused in the end: each kind is one more try."""
+    files = [{"type": "input_file", "file_id": "file_1", "filename": f"a.{number}"} for number in range(33)]
+    assert refused(model_call(user(*files)), "file", quirks={}) == "input[0].content[0]"
+    _, less = written(model_call(user(*files[1:])), "file", quirks={})
+    assert less.dropped == ("input_file",)
 
 
 def test_an_error_of_the_request_stays_one() -> None:

@@ -53,6 +53,17 @@ def test_whoever_is_given_something_else_is_not_given_the_body(
     assert OwnWords(asked()).body_for(target, context, context.items if items is None else items) is None
 
 
+@pytest.mark.parametrize("name", ["cache_salt", "kv_transfer_params", "bootstrap_host"])
+def test_what_is_the_operators_affair_goes_up_in_no_words(name: str) -> None:
+    """No caller chooses whose cached prompts he shares, or from where they are fetched."""
+    words = OwnWords(asked({**PLAIN, name: "theirs"}))
+
+    assert words.body_for(OWN, CONTEXT, CONTEXT.items) is None
+    with pytest.raises(UnsupportedParameter) as caught:
+        words.check(question(verbatim=False))
+    assert caught.value.param == name
+
+
 def test_a_turn_of_the_responses_api_has_no_words_of_its_own() -> None:
     """Nor has a dialect whose requests never go up as they are."""
     for turn in (None, msgspec.structs.replace(asked(PLAIN), verbatim=None)):

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from antiphon.formats.chat import ChatFormat
+from antiphon.formats.chat.frames import BUCKET
 from antiphon.formats.messages import MessagesFormat
 from antiphon.formats.verbatim.document import one_line, read, write
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter, UpstreamBroken
@@ -167,7 +168,7 @@ def stream(decode: Callable[[JsonObject], DialectTurn], body: JsonObject, events
     """The stream of a turn whose words were heard before its events are told."""
     turn = decode(body)
     encoder = (CHAT if decode == CHAT.decode else MESSAGES).stream_encoder(turn)
-    heard_of(turn, *heard.pop("frames"), **heard).accept()
+    heard_of(turn, *heard.pop("frames"), **heard).accept(0)
     return encoder.encode(events)
 
 
@@ -175,11 +176,14 @@ FRAMES = [b'{"id":"x","choices":[{"delta":{"content":"a"}}]}']
 LAST = b'{"id":"x","choices":[{"delta":{},"finish_reason":"stop"}]}'
 
 
+BARE = {"stream": True, "stream_options": {"include_obfuscation": False}}
+
+
 def test_the_end_waits_for_the_terminal_event() -> None:
     """Until the turn is stored nobody reads that it has ended."""
-    turn = CHAT.decode({**CHAT_BODY, "stream": True})
+    turn = CHAT.decode({**CHAT_BODY, **BARE})
     encoder = CHAT.stream_encoder(turn)
-    heard_of(turn, *FRAMES, end=LAST).accept()
+    heard_of(turn, *FRAMES, end=LAST).accept(0)
 
     begun = encoder.encode([ResponseCreated(RESPONSE), DELTA])
     ended = encoder.encode([ResponseCompleted({**RESPONSE, "status": "completed"})])
@@ -189,12 +193,33 @@ def test_the_end_waits_for_the_terminal_event() -> None:
     assert encoder.encode([]) == b""
 
 
+def test_chunks_are_padded_unless_that_is_not_wanted() -> None:
+    """Their size tells a text's length in buckets only; who wants no padding is not shown the upstream's either."""
+    frames = [b'{"id":"x","choices":[{"delta":{"content":"%b"}}]}' % (b"a" * size) for size in range(1, 40)]
+    theirs = b'{"id":"x","choices":[{"delta":{"content":"a"}}],"obfuscation":"theirs"}'
+    count = b'{"id":"x","choices":[],"usage":{"prompt_tokens":1}}'
+    options = {"include_usage": True}
+
+    def said(**more: bool) -> list[bytes]:
+        body = {**CHAT_BODY, "stream": True, "stream_options": {**options, **more}}
+        raw = stream(CHAT.decode, body, [ResponseCreated(RESPONSE), DELTA], frames=[*frames, theirs, count])
+        return raw.strip().split(b"\n\n")
+
+    *padded, kept, counted = said()
+    bare = said(include_obfuscation=False)
+
+    assert len({len(frame) % BUCKET for frame in padded}) == 1
+    assert all(orjson.loads(frame.removeprefix(b"data: "))["obfuscation"] for frame in padded)
+    assert kept.endswith(b',"obfuscation":"theirs"}')
+    assert not any(b"obfuscation" in frame for frame in (counted, *bare))
+
+
 def test_what_the_turn_has_not_taken_in_is_not_shown() -> None:
     """A frame whose events were refused after it was decoded stays here, and the error follows what was said."""
     turn = CHAT.decode({**CHAT_BODY, "stream": True})
     encoder = CHAT.stream_encoder(turn)
     heard = heard_of(turn, *FRAMES)
-    heard.accept()
+    heard.accept(0)
     heard.hear(b'{"never":"seen"}', ends=False)
 
     failure = {**RESPONSE, "status": "failed", "error": {"code": "server_error", "message": "No."}}
@@ -204,6 +229,21 @@ def test_what_the_turn_has_not_taken_in_is_not_shown() -> None:
     assert b'"content":"a"' in raw
     assert b'"error":{"message":"No."' in raw
     assert b"never" not in raw
+
+
+def test_what_stands_behind_an_event_is_shown_behind_it() -> None:
+    """A reader who takes events slice by slice is given what was heard slice by slice, also if he came early."""
+    turn = CHAT.decode({**CHAT_BODY, **BARE})
+    encoder = CHAT.stream_encoder(turn)
+    encoder.encode([ResponseCreated(RESPONSE)])
+    heard = heard_of(turn)
+    for said_events in (2, 4, 5):
+        heard.hear(b'{"at":%d}' % said_events, ends=False)
+        heard.accept(said_events)
+
+    slices = [encoder.encode(events) for events in ([], [DELTA], [DELTA, DELTA, DELTA])]
+
+    assert [[number for number in (2, 4, 5) if b'"at":%d' % number in raw] for raw in slices] == [[], [2], [4, 5]]
 
 
 def test_a_failure_hides_the_end() -> None:
@@ -225,7 +265,7 @@ def test_each_frame_is_there_without_its_event() -> None:
     """Who has frames of his own gets the JSON alone, and no mark of the end."""
     turn = CHAT.decode({**CHAT_BODY, "stream": True})
     encoder = CHAT.stream_encoder(turn)
-    heard_of(turn, *FRAMES, end=LAST).accept()
+    heard_of(turn, *FRAMES, end=LAST).accept(0)
 
     shown = encoder.encode_each([ResponseCreated(RESPONSE), ResponseCompleted({**RESPONSE, "status": "completed"})])
 

@@ -121,6 +121,18 @@ async def test_requests_count_whether_they_are_good_or_not(dialect: Dialect) -> 
     assert document.schema_violations(dialect.schemas[2], over[0].json) == []
 
 
+async def test_counts_are_requests_too() -> None:
+    """Whoever has none left is not counted for, and told in the dialect's form."""
+    stage = Stage(edge={"authenticator": _Limited(requests_per_minute=1)})
+    asked = {"model": "m", "messages": [HELLO]}
+    async with stage.gateway:
+        counted, refused = [await stage.send("POST", "/v1/messages/count_tokens", asked) for _ in range(2)]
+
+    assert (counted.status, refused.status) == (200, 429)
+    assert refused.json["error"]["type"] == "rate_limit_error"
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+
+
 @each_dialect
 async def test_tokens_are_reserved_and_settled(dialect: Dialect) -> None:
     """What a turn has used is what its caller has used: the upstream's figure, not the estimate."""

@@ -110,6 +110,32 @@ async def test_the_history_is_asked_without(scripted: ScriptedUpstream) -> None:
         assert [part["type"] for part in listed["data"][0]["content"]] == ["input_text", "input_image"]
 
 
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [("/v1/responses/compact", SHOWN), ("/v1/responses", [*SHOWN, {"type": "compaction_trigger"}])],
+    ids=["endpoint", "turn"],
+)
+async def test_a_summary_tells_what_it_was_written_without(
+    scripted: ScriptedUpstream, path: str, given: list[object]
+) -> None:
+    """A compaction stands for all of its context: what its author was not shown is named, and nothing besides."""
+    async with behind(scripted) as client:
+        status, _, headers = await client.full("POST", path, asked(given), **drop("image"))
+    assert (status, headers[NOT_APPLIED]) == (200, "input_image")
+    assert not {"temperature"} & set(scripted.turns[-1].body)
+
+
+async def test_what_was_dropped_for_one_target_does_not_spoil_the_next(scripted: ScriptedUpstream) -> None:
+    """A choice among tools that have gone is a fault of that target alone: the next one is asked for all of it."""
+    chat = upstream(scripted.url, name="chat", models=[MODEL])
+    server = upstream(scripted.url, provider="openai_responses", name="responses", models=[MODEL])
+    gateway = Gateway([chat, server], aliases={"either": [Target(chat, MODEL), Target(server, MODEL)]})
+    async with serving(gateway, scripted) as client:
+        body = {**asked(tools=[SEARCH], tool_choice="required"), "model": "either"}
+        await client.call("POST", "/v1/responses", body, **drop("tools"))
+    assert [(request.path, request.body["tools"]) for request in scripted.requests] == [("/v1/responses", [SEARCH])]
+
+
 async def test_a_turn_in_the_background_keeps_the_wish(scripted: ScriptedUpstream) -> None:
     """What may go is written down with a turn that is carried out later."""
     async with behind(scripted) as client:

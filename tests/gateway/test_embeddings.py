@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from struct import pack
 from typing import Any
 
 import openai
 import pytest
 from tests.gateway.conftest import Client, serving
 from tests.server.keyring import Keyring, bearer
-from tests.support.scripted_upstream import MODEL, ScriptedUpstream, http_json
+from tests.support.scripted_upstream import MODEL, ScriptedUpstream, Wait, http_json
 
 from antiphon import Gateway, InMemorySessionStore, Target, Upstream, upstream
 from antiphon.app.prices import price_of
 from antiphon.engine.attempts import Retries
 from antiphon.engine.turn import TurnPolicy
 from antiphon.hub.embedding import EmbeddingRequest, Embeddings
+from antiphon.hub.errors import ResponseTooLarge
+from antiphon.hub.ids import TenantId
 from antiphon.hub.principal import Limits
 from antiphon.providers.gemini import Gemini
 from antiphon.providers.openai_chat import OpenAIChat
@@ -115,6 +120,18 @@ async def test_what_the_upstream_refuses_is_the_clients(client: Client) -> None:
     assert "too many dimensions" in body["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "vector", [[], b64encode(pack("<2f", 1.0, float("nan"))).decode(), b64encode(pack("<f", float("-inf"))).decode()]
+)
+async def test_a_vector_with_what_is_no_number_is_none(client: Client, vector: Any) -> None:
+    """JSON has no words for it, and nobody can compare it: it never comes as null."""
+    answer = {"data": [{"embedding": [1.0]}, {"embedding": vector}]}
+    client.upstream.then(http_json(answer))
+    status, body, _ = await asked(client)
+    assert (status, body["error"]["code"]) == (502, "upstream_broken")
+    assert "answered a vector that is empty, or has what is no number" in body["error"]["message"]
+
+
 class FewAtATime(OpenAIChat):
     """A server that takes two inputs in a request."""
 
@@ -132,6 +149,58 @@ async def test_more_inputs_than_a_request_takes_are_several_requests(scripted: S
     assert (body["usage"]["prompt_tokens"], headers["x-antiphon-attempts"]) == (12, "count=3")
     sent = [request.body["input"] for request in scripted.requests if request.body]
     assert sent == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_each_request_costs_what_it_costs_wherever_it_was_answered(scripted: ScriptedUpstream) -> None:
+    """A target that failed halfway is paid for, too; if nobody knows how much, nor is the whole known."""
+    async with ScriptedUpstream.serve() as other:
+        ways = [
+            upstream(one.url, name=name, provider=FewAtATime(), price=price_of(PriceSettings(input=price)))
+            for one, name, price in ((scripted, "a", 2.0), (other, "b", 1.0))
+        ]
+        costs = []
+        async with in_front_of(scripted, *ways, aliases={"w": [Target(way, MODEL) for way in ways]}) as client:
+            for tokens in (50, None):
+                scripted.then(vectors([1.0], [2.0], tokens=tokens))
+                scripted.then(http_json({"error": {"message": "down"}}, status=500))
+                other.then(vectors([7.0], [8.0], tokens=20))
+                other.then(vectors([9.0], tokens=30))
+                _, body, headers = await asked(client, model="w", input=["a", "b", "c"])
+                costs.append((body["usage"]["prompt_tokens"], headers.get("x-antiphon-cost")))
+    assert costs == [(50, "0.00015"), (50, None)]
+
+
+async def test_who_leaves_has_used_what_was_answered_and_asks_for_no_more(scripted: ScriptedUpstream) -> None:
+    """The other requests are not sent, and leaving before the end is no way around a limit."""
+    ring, never = Keyring(InMemorySessionStore()), asyncio.Event()
+    way = upstream(scripted.url, name="few", provider=FewAtATime())
+    gateway = Gateway([way], policy=ONCE).with_session_store(ring.store)
+    async with serving(gateway, scripted, authenticator=ring.real_keys()) as client:
+        key = await ring.make(limits=Limits(tokens_per_minute=100))
+        scripted.then(vectors([1.0], [2.0], tokens=60))
+        scripted.then(wait := Wait(never), vectors([3.0], [4.0]))
+        body = {**ASKED, "input": ["a", "b", "c", "d", "e"]}
+        leaving = asyncio.create_task(client.full("POST", "/v1/embeddings", body, **bearer(key)))
+        await wait.reached.wait()
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        try:
+            await left(client)
+        finally:
+            never.set()
+        _, _, headers = await client.full("POST", "/v1/embeddings", {"model": "unknown", "input": "a"}, **bearer(key))
+    assert len([request for request in scripted.requests if request.method == "POST"]) == 2
+    assert headers["x-ratelimit-remaining-tokens"] == "40"
+
+
+async def left(client: Client) -> None:
+    """Wait until the gateway has noted how its only embedding went."""
+    async with asyncio.timeout(10):
+        while not any(
+            record.entry.action == "embedding.create"
+            for record in (await client.gateway.trail.read(TenantId("acme"), after=0, limit=10)).records
+        ):
+            await asyncio.sleep(0.01)
 
 
 async def test_vectors_of_two_targets_are_never_mixed(scripted: ScriptedUpstream) -> None:
@@ -242,3 +311,20 @@ async def test_a_program_that_embeds_the_gateway_gets_the_vectors(scripted: Scri
         found = await gateway.embed(EmbeddingRequest(model=MODEL, inputs=("a",)))
     assert ([list(vector) for vector in found.vectors], found.input_tokens) == ([[1.0]], 5)
     assert Embeddings(vectors=found.vectors, input_tokens=5).vectors == found.vectors
+
+
+async def test_many_requests_bring_no_more_than_one_may(scripted: ScriptedUpstream) -> None:
+    """The vectors of all of them are in memory together, and have one bound."""
+    answers = [vectors([1.0], [2.0]), vectors([3.0], [4.0])]
+    size_bytes = sum(len(answer.partition(b"\r\n\r\n")[2]) for answer in answers)
+    for max_bytes in (size_bytes, size_bytes - 1):
+        scripted.then(answers[0])
+        scripted.then(answers[1])
+        policy = TurnPolicy(max_response_bytes=max_bytes)
+        async with Gateway([upstream(scripted.url, provider=FewAtATime())], policy=policy) as gateway:
+            asking = gateway.embed(EmbeddingRequest(model=MODEL, inputs=("a", "b", "c", "d")))
+            if max_bytes == size_bytes:
+                assert len((await asking).vectors) == 4
+            else:
+                with pytest.raises(ResponseTooLarge, match="Ask for fewer inputs at once"):
+                    await asking

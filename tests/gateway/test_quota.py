@@ -42,6 +42,7 @@ BODIES: list[tuple[str, str, Any]] = [
     ("POST", "/v1/responses", {"model": MODEL, "input": "hi", "stream": True}),
     ("POST", "/v1/responses", {"model": MODEL, "input": "hi", "background": True}),
     ("POST", "/v1/chat/completions", {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "store": True}),
+    ("POST", f"/v1/chat/completions/chatcmpl-{'0' * 50}", {"metadata": {"a": "b"}}),
     ("POST", "/v1/conversations", {}),
     ("POST", "/v1/conversations/{}", {"metadata": {"a": "b"}}),
     ("POST", "/v1/conversations/{}/items", {"items": [{"role": "user", "content": "x"}]}),

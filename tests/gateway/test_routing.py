@@ -124,7 +124,7 @@ async def test_a_turn_that_runs_in_the_background_says_so_when_it_is_asked_for()
     async with staged() as stage:
         held = Wait(asyncio.Event())
         stage.a.then(DOWN)
-        stage.b.then(http_stream_head() + chunk(delta(content="Half")), held)
+        stage.b.then(http_stream_head() + chunk(delta(content="Half")), held, Drop())
         _, queued, first = await stage.turn("both", background=True)
         assert "x-antiphon-attempts" not in first
         await held.reached.wait()

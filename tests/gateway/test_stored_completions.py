@@ -32,6 +32,7 @@ from antiphon.hub.ids import TenantId
 from antiphon.hub.items import JsonObject
 from antiphon.hub.library import ListRequest
 from antiphon.hub.principal import Principal
+from antiphon.sessions.library import ListPage
 
 PATH = "/v1/chat/completions"
 NOBODYS = "0" * 50
@@ -224,8 +225,10 @@ async def test_only_what_chat_made_is_in_chat(client: Client) -> None:
     """Responses of the Responses API are neither listed nor found there, whatever is done with their digits."""
     ours = await client.respond()
     made = await complete(client)
-    assert await listed(client) == [made["id"]]
+    assert await listed(client) == await listed(client, "?limit=1") == [made["id"]]
     assert await listed(client, f"?after={made['id']}") == []
+    foreign = ours["id"].replace("resp_", "chatcmpl-")
+    assert (await client.call("GET", f"{PATH}?after={foreign}"))[0] == 404
     for completion_id in (ours["id"], ours["id"].replace("resp_", "chatcmpl-"), response_id(made["id"])):
         for method, path, body in _every_operation(completion_id):
             status, answer = await client.call(method, path, body)
@@ -326,6 +329,17 @@ async def test_a_list_goes_on_past_what_has_no_words(client: Client) -> None:
     assert ([each["id"] for each in page.data], page.has_more) == ([made[0], made[2]], False)
     with pytest.raises(UpstreamBroken):
         await stored.retrieve(made[1])
+
+
+async def test_no_page_is_empty_before_the_end(client: Client) -> None:
+    """Clients take an empty page as the last one: there is none of completions that nobody can say."""
+    made = [(await complete(client))["id"] for _ in range(4)]
+    stored = client.gateway.completions(Wordless(*made[:3]))
+    for limit in (1, 2):
+        page = await stored.list(ListRequest(order="asc", limit=limit))
+        assert ([each["id"] for each in page.data], page.has_more) == ([made[3]], False)
+    only = client.gateway.completions(Wordless(*made))
+    assert await only.list(ListRequest(order="asc", limit=1)) == ListPage(data=(), has_more=False)
 
 
 @pytest.mark.parametrize(

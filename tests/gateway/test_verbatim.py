@@ -95,6 +95,7 @@ CHUNKS: list[JsonObject] = [
     chunk_of({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
     chunk_of({}, "tool_calls", x_last=True),
 ]
+FUNCTION = {"name": "look", "arguments": "{}"}
 COUNT: JsonObject = {
     **HEAD,
     "choices": [],
@@ -263,16 +264,17 @@ async def test_numbers_arrive_as_they_were_written(scripted: ScriptedUpstream) -
 async def test_chunks_go_through_as_they_were_said(scripted: ScriptedUpstream, wanted: bool) -> None:
     """A stream has the upstream's own chunks; the count that was asked for here is shown only if it was wanted."""
     scripted.then(http_stream(chat_frames([*CHUNKS, COUNT])))
-    options = {"stream_options": {"include_usage": True, "x_every": 1}} if wanted else {}
+    options = {"include_usage": True, "x_every": 1} if wanted else {}
+    bare = {"stream_options": {"include_obfuscation": False, **options}}
 
     async with talking(scripted) as client:
-        raw, headers = await streamed(client, CHAT, {**ASKED, **options})
+        raw, headers = await streamed(client, CHAT, {**ASKED, **bare})
     *said, mark = read_frames(raw)
 
     shown = [*CHUNKS, COUNT] if wanted else [{k: v for k, v in each.items() if k != "usage"} for each in CHUNKS]
     assert [under(said[0]["id"], each) for each in shown] == said
     assert (mark, headers["x-antiphon-verbatim"]) == ("[DONE]", "true")
-    sent = {**ASKED, "stream": True, "stream_options": {**options.get("stream_options", {}), "include_usage": True}}
+    sent = {**ASKED, "stream": True, "stream_options": {**options, "include_usage": True}}
     assert sent == scripted.turns[0].body
 
 
@@ -288,6 +290,36 @@ async def test_a_stored_completion_is_metered_and_kept(scripted: ScriptedUpstrea
 
     assert (kept["status"], kept["usage"]["input_tokens"], kept["usage"]["output_tokens"]) == ("completed", 7, 3)
     assert [item["type"] for item in kept["output"]] == ["reasoning", "message", "function_call"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_call_can_be_answered_by_the_id_that_was_shown(scripted: ScriptedUpstream, stream: bool) -> None:
+    """Over the Responses API as well: a stored turn knows its calls as its client does, each by an id of its own."""
+    ids = ["call_theirs", "call_theirs", "x" * 65]
+    calls = [{"index": at, "id": ids[at], "type": "function", "function": FUNCTION} for at in range(3)]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    whole = {**ANSWER, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    pieces = [*(chunk_of({"tool_calls": [call]}) for call in calls), chunk_of({}, "tool_calls")]
+    scripted.then(http_stream(chat_frames(pieces)) if stream else http_json(whole))
+
+    async with talking(scripted) as client:
+        asked = {**BARE, "store": True, "stream": stream, "tools": [{"type": "function", "function": {"name": "look"}}]}
+        async with client.http.post(client.base_url + CHAT, json=asked) as answer:
+            raw = await answer.read()
+        shown = read_frames(raw)[0] if stream else json.loads(raw)
+        completion, parent = shown["id"], shown["id"].replace("chatcmpl-", "resp_")
+        _, kept = await client.call("GET", f"/v1/responses/{parent}")
+        _, again = await client.call("GET", f"{CHAT}/{completion}")
+        named = [item["call_id"] for item in kept["output"]]
+        outputs = [{"type": "function_call_output", "call_id": each, "output": "Blue."} for each in named]
+        status, answered = await client.call(
+            "POST", "/v1/responses", {"model": MODEL, "input": outputs, "previous_response_id": parent}
+        )
+
+    assert named[0] == "call_theirs"
+    assert len({*named, *ids}) == 4
+    assert [call["id"] for call in again["choices"][0]["message"]["tool_calls"]] == named
+    assert status == 200, answered
 
 
 BROKEN = {
@@ -309,7 +341,7 @@ async def test_a_broken_stream_is_an_error(scripted: ScriptedUpstream, apart: bo
         for name, broken in BROKEN.items():
             frames = [frame + b"\n\n" for frame in broken.split(b"\n\n") if frame]
             scripted.then(http_stream_head(), *map(chunk, frames if apart else [broken]), b"0\r\n\r\n")
-            raw, _ = await streamed(client, CHAT, ASKED)
+            raw, _ = await streamed(client, CHAT, {**ASKED, "stream_options": {"include_obfuscation": False}})
             *said, last = read_frames(raw)
 
             told = 6 if name == "no mark" else 4
@@ -348,6 +380,25 @@ async def test_a_client_that_hangs_up_stops_the_upstream(scripted: ScriptedUpstr
         async with client.http.post(client.base_url + CHAT, json={**ASKED, "stream": True}) as answer:
             await answer.content.readany()
         await asyncio.wait_for(scripted.disconnected.wait(), 10)
+
+
+async def test_a_stored_stream_that_nobody_reads_is_kept_as_far_as_it_came(scripted: ScriptedUpstream) -> None:
+    """It is cancelled, with what was said; its end can be followed and its completion is none that was whole."""
+    scripted.then(http_stream_head(), chunk(chat_frames(CHUNKS[:4], done=False)), Wait(asyncio.Event()))
+
+    async with talking(scripted) as client:
+        body = {**ASKED, "stream": True, "store": True}
+        async with client.http.post(client.base_url + CHAT, json=body) as answer:
+            raw = b""
+            while b"lo." not in raw:
+                raw += await answer.content.readany()
+        await asyncio.wait_for(scripted.disconnected.wait(), 10)  # who follows before that keeps it running
+        response_id = read_frames(raw)[0]["id"].replace("chatcmpl-", "resp_")
+        async with client.http.get(f"{client.base_url}/v1/responses/{response_id}?stream=true") as following:
+            *_, end, mark = read_frames(await following.read())
+
+    assert (end["response"]["status"], mark) == ("cancelled", "[DONE]")
+    assert end["response"]["output"][1]["content"][0]["text"] == "Hello."
 
 
 async def test_an_answer_in_the_other_form_is_what_its_events_say(scripted: ScriptedUpstream) -> None:
@@ -555,6 +606,22 @@ async def test_what_needs_other_words_goes_the_hubs_way(scripted: ScriptedUpstre
     assert [[tool["function"]["name"] for tool in turn.body["tools"]] for turn in scripted.turns] == [["a"]]
 
 
+@pytest.mark.parametrize("provider", ["openai_chat", "anthropic"])
+async def test_an_operator_may_want_nothing_to_go_through(scripted: ScriptedUpstream, provider: str) -> None:
+    """With the quirk, what the hub cannot say is refused, whoever could be told; the rest is answered."""
+    path, answer = (CHAT, ANSWER) if provider == "openai_chat" else (MESSAGES, ANSWERED_MESSAGE)
+    plain = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
+    scripted.then(http_json(answer))
+
+    async with talking(scripted, provider, verbatim=False) as client:
+        refused, error = await client.call("POST", path, {**plain, "min_p": 0.1})
+        status, _, headers = await client.full("POST", path, plain)
+
+    assert (refused, status, len(scripted.requests)) == (400, 200, 1)
+    assert "min_p" in error["error"]["message"]
+    assert "x-antiphon-verbatim" not in headers
+
+
 async def test_what_is_ignored_elsewhere_goes_through_here(scripted: ScriptedUpstream) -> None:
     """A gateway that ignores unknown fields still gives them to an upstream of the same dialect."""
     scripted.then(http_json(ANSWER))
@@ -643,6 +710,16 @@ async def test_a_responses_field_finds_the_target_that_knows_it(scripted: Script
     assert (status, headers["x-antiphon-upstream"]) == (200, "own")
     assert "chat=unsupported" in headers["x-antiphon-attempts"]
     assert (refused, error["error"]["param"]) == (400, "x")
+
+
+async def test_a_responses_field_of_the_operators_is_refused(scripted: ScriptedUpstream) -> None:
+    """Where unknown fields go up, this one does not: it says whose cached prompts are shared."""
+    async with talking(scripted, "openai_responses") as client:
+        status, error = await client.call(
+            "POST", "/v1/responses", {"model": MODEL, "input": "hi", "cache_salt": "theirs"}
+        )
+
+    assert (status, error["error"]["param"], scripted.requests) == (400, "cache_salt", [])
 
 
 # The official clients.

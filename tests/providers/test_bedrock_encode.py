@@ -459,14 +459,16 @@ def test_call_ids(call_id: str) -> None:
 
 
 def test_one_id_for_two_calls() -> None:
-    """Of two calls of one id the first one is answered first."""
+    """Of two calls of one id the first one is answered first, and each has an id of its own: Claude takes no other."""
     calls = (function_call("c1", arguments='{"n":1}'), function_call("c1", arguments='{"n":2}'))
 
     messages = messages_of(user("Hi"), *calls, function_output("c1", "one"), function_output("c1", "two"))
 
+    second: str = messages[1]["content"][1]["toolUse"]["toolUseId"]
+    assert second != "c1"
     assert messages[1:] == [
-        says("assistant", use("c1", {"n": 1}), use("c1", {"n": 2})),
-        says("user", result("c1", "one"), result("c1", "two")),
+        says("assistant", use("c1", {"n": 1}), use(second, {"n": 2})),
+        says("user", result("c1", "one"), result(second, "two")),
     ]
 
 

@@ -40,19 +40,20 @@ def read(provider: Embeds, answer: Any, **headers: str) -> Embeddings:
 
 
 @pytest.mark.parametrize("dialect", OPENAI.values(), ids=OPENAI.keys())
-def test_openai_is_asked_for_numbers(dialect: Embeds) -> None:
-    """Whatever form the client wants: the gateway writes that itself."""
+def test_openai_is_asked_for_what_the_client_wants(dialect: Embeds) -> None:
+    """In the form that it wants, too: one is far shorter, the other has all digits."""
     request = dialect.embed(wanted(dimensions=8, user="u", encoding_format="base64"))
 
     assert (request.method, request.path, request.stream) == ("POST", "/embeddings", False)
     assert body_of(request) == {
         "model": "m",
         "input": ["a", "b"],
-        "encoding_format": "float",
+        "encoding_format": "base64",
         "dimensions": 8,
         "user": "u",
     }
     assert body_of(dialect.embed(wanted((1, 2), (3,))))["input"] == [[1, 2], [3]]
+    assert body_of(dialect.embed(wanted()))["encoding_format"] == "float"
     assert dialect.max_inputs("m") == 2048
 
 

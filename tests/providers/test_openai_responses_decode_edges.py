@@ -453,6 +453,15 @@ def test_nonsense_is_broken(body: bytes) -> None:
         stream(body)
 
 
+@pytest.mark.parametrize("type_", ["function_call", "custom_tool_call"])
+def test_a_call_has_its_name_when_it_begins(type_: str) -> None:
+    """No event is said of a call that nobody knows the name of: whoever reads the stream is told it at once."""
+    begun = b'data: {"type":"response.output_item.added","item":{"type":"%b"}}\n\n' % type_.encode()
+
+    with pytest.raises(UpstreamBroken, match="without a name"):
+        decoder().feed(begun)
+
+
 MISPLACED: dict[str, list[JsonObject]] = {
     "a piece of an item that is done": [
         event("output_item.done", item=message("Hi")),

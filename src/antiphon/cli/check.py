@@ -21,7 +21,7 @@ Answers = Sequence[list[str] | AntiphonError]
 
 
 def check(command: Command) -> int:
-    """Print what is wrong and what is there. Returns 0 if every upstream answers."""
+    """Print what is wrong and what is there. Returns 0 if every upstream answers that can be asked for its models."""
     return asyncio.run(_check(command, Terminal(sys.stdout)))
 
 
@@ -52,7 +52,8 @@ def _print_upstream(terminal: Terminal, upstream: Probed, answer: list[str] | An
     if isinstance(answer, AntiphonError):
         terminal.line(f"upstream       {terminal.styled('failed', 'red')}  {where}: {answer.message}")
         return
-    terminal.line(f"upstream       {terminal.styled('ok', 'green')}  {where}")
+    found = terminal.styled("ok", "green") if upstream.is_asked else terminal.styled("not tried", "yellow")
+    terminal.line(f"upstream       {found}  {where}")
     for model in answer or [f"({unlisted(upstream)})"]:
         terminal.line(f"                   {model}")
 

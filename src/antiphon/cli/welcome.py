@@ -32,6 +32,11 @@ class Probed(Protocol):
         """Whether it can only be asked for models that are configured, and none are with it."""
         ...
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether :meth:`probe` asks it, and so finds out whether it is there."""
+        ...
+
     async def probe(self) -> list[str]:
         """The names of its models, asked for now."""
         ...

@@ -51,7 +51,7 @@ def ranked(targets: Sequence[Target], seed: int) -> tuple[Target, ...]:
     *targets* as they are to be tried: by their order, and among equals the log's own first.
 
     Note:
-        About a microsecond for each target; see ``docs/routing.md``.
+        One to two microseconds for each target.
     """
     if len(targets) == 1:
         return tuple(targets)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -18,13 +18,13 @@ from antiphon.hub.items import JsonObject, Private
 from antiphon.sessions.inputs import InputItem
 from antiphon.sessions.resolve import ResolvedTurn
 
-__all__ = ["Asked", "Decode", "as_dialect", "as_stream", "decoded", "deed_of", "wants_store", "with_private"]
+__all__ = ["Asked", "Decode", "as_dialect", "as_stream", "decoded", "deed_of", "is_long", "wants_store", "with_private"]
 
 Asked: TypeAlias = JsonObject | DialectTurn
 Decode: TypeAlias = Callable[[JsonObject], DialectTurn]
 
-# From so many messages on, checking them all would hold the event loop for milliseconds.
-_DECODE_IN_THREAD_ENTRIES = 400
+# From so many messages, or parts of them, on, checking them all would hold the event loop for milliseconds.
+_DECODE_IN_THREAD_ENTRIES: Final = 400
 
 
 async def decoded(decode: Decode, body: JsonObject) -> DialectTurn:
@@ -34,9 +34,28 @@ async def decoded(decode: Decode, body: JsonObject) -> DialectTurn:
     Raises:
         InvalidRequest: As *decode*.
     """
-    if any(isinstance(value, list) and len(value) >= _DECODE_IN_THREAD_ENTRIES for value in body.values()):
+    if is_long(body):
         return await asyncio.to_thread(decode, body)
     return decode(body)
+
+
+def is_long(body: JsonObject) -> bool:
+    """
+    Whether a body is one to be checked elsewhere than in the event loop: for the entries of its lists, and of theirs.
+
+    Objects within objects are not looked into: those are schemas and the like, which nobody checks part by part.
+    """
+    waiting: list[list[Any]] = [value for value in body.values() if type(value) is list]
+    entries = 0
+    while waiting:
+        given = waiting.pop()
+        entries += len(given)
+        if entries >= _DECODE_IN_THREAD_ENTRIES:
+            return True
+        for entry in given:
+            parts = entry.values() if type(entry) is dict else (entry,)
+            waiting += [part for part in parts if type(part) is list]
+    return False
 
 
 def as_stream(asked: Asked, *, stream: bool) -> Asked:

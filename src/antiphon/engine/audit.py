@@ -1,10 +1,10 @@
 """
 The audit trail: who did what to which id, when, and how it went. No content.
 
-A turn is written down in the transaction that stores it. Any other change is written down before it is made: its entry
-goes to the store first and the change right behind it, in the same group of the store's writer, and nobody is told of
-the change before both are durable. So there is no change without its entry. An entry whose change then failed is
-followed by another one with the error's code.
+A turn is written down in the transaction that stores it, and so is what is changed of it later. Any other change is
+written down before it is made: its entry goes to the store first and the change right behind it, in the same group of
+the store's writer, and nobody is told of the change before both are durable. So there is no change without its entry.
+An entry whose change then failed is followed by another one with the error's code.
 
 Reads, and requests that were refused, are written in groups a moment later (:mod:`.audit_buffer`).
 """

@@ -49,11 +49,13 @@ class Compacted(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         retained: Messages of users that stay as they are, oldest first.
         spent: What the calls that wrote the summary have used.
+        not_applied: What of the context the summary's author was not shown, by name.
     """
 
     item: Item
     retained: tuple[Item, ...] = ()
     spent: Spent
+    not_applied: tuple[str, ...] = ()
 
     @property
     def output(self) -> list[JsonObject]:
@@ -124,7 +126,7 @@ class Compactor:
         summary = await self._summariser.summarise(context.items, request)
         checkpoint = Checkpoint(summary=summary.text, kept=len(retained))
         item = self._seal.item(item_id or self.new_id(), checkpoint)
-        return Compacted(item=item, retained=retained, spent=summary.spent)
+        return Compacted(item=item, retained=retained, spent=summary.spent, not_applied=summary.not_applied)
 
 
 def nothing_to_compact() -> InvalidRequest:

@@ -7,14 +7,14 @@ completion at all, is one and the same: CompletionNotFound.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
 
 from antiphon.engine.audit import AuditTrail
 from antiphon.engine.quota import Quota
-from antiphon.hub.completions import CompletionFormat
+from antiphon.hub.completions import CompletionFormat, StoredCompletion
 from antiphon.hub.errors import CompletionNotFound, ResponseNotFound, UpstreamBroken
 from antiphon.hub.format import PageRequest
 from antiphon.hub.items import JsonObject
@@ -68,7 +68,8 @@ class StoredCompletions:
         """
         Stored completions in the order in which they were stored.
 
-        What the dialect has no words for, and its retrieval therefore refuses, is left out.
+        What the dialect has no words for, and its retrieval therefore refuses, is left out; not so that a page is
+        empty though there is more, for which clients would take it as the end.
 
         Raises:
             CompletionNotFound: The cursor is unknown.
@@ -78,11 +79,10 @@ class StoredCompletions:
             completions = await self._completions(principal)
             wanted = msgspec.structs.replace(wanted, after=None if after is None else self._known(after))
             page = await completions.list(wanted, self._dialect)
-        shown = []
-        for completion in page.data:
-            with suppress(UpstreamBroken):
-                shown.append(self._format.show(completion))
-        return ListPage(data=tuple(shown), has_more=page.has_more)
+            while not (shown := tuple(self._shown(page.data))) and page.has_more and page.data:
+                wanted = msgspec.structs.replace(wanted, after=page.data[-1].response["id"])
+                page = await completions.list(wanted, self._dialect)
+        return ListPage(data=shown, has_more=page.has_more)
 
     async def messages(
         self, completion_id: str, page: PageRequest, principal: Principal = LOCAL
@@ -113,9 +113,9 @@ class StoredCompletions:
             completions = await self._completions(principal)
             await self._quota.refuse_full(principal.tenant)
             await completions.refuse_unknown(self._known(completion_id), self._dialect)
-        async with self._trail.writing(principal, ("response.update", named)):
+        async with self._trail.joining(principal, ("response.update", named)) as audit:
             with _called(completion_id):
-                updated = await completions.update(named, self._dialect, metadata)
+                updated = await completions.update(named, self._dialect, metadata, audit=audit)
         return self._format.show(updated)
 
     async def delete(self, completion_id: str, principal: Principal = LOCAL) -> JsonObject:
@@ -131,6 +131,11 @@ class StoredCompletions:
                 await completions.refuse_unknown(self._known(completion_id), self._dialect)
             await self._delete(self._known(completion_id), principal)
         return self._format.show_deleted(completion_id)
+
+    def _shown(self, completions: Iterable[StoredCompletion]) -> Iterator[JsonObject]:
+        for completion in completions:
+            with suppress(UpstreamBroken):
+                yield self._format.show(completion)
 
     async def _completions(self, principal: Principal) -> Completions:
         return (await self._state(principal)).completions

@@ -22,6 +22,7 @@ from antiphon.engine.context import Context
 from antiphon.engine.counting import Count, count_input
 from antiphon.engine.remote import of_turn
 from antiphon.engine.routing import Router
+from antiphon.engine.run import RunFacts
 from antiphon.engine.summary import Summariser
 from antiphon.engine.target import Target
 from antiphon.engine.turn import TurnPolicy
@@ -130,9 +131,12 @@ class Contexts:
         secret = await self._sessions.for_tenant(resolved.tenant).secret() if self._sessions else self._own_secret
         return keyed_hash(secret, _CACHE_KEY, resolved.family.encode()).hex()[:_CACHE_KEY_CHARS]
 
-    async def compact(self, request: TurnRequest, principal: Principal) -> JsonObject:
+    async def compact(self, request: TurnRequest, principal: Principal, facts: RunFacts) -> JsonObject:
         """
         ``POST /v1/responses/compact``: a context's user messages and a summary of all of it. Nothing is stored.
+
+        Args:
+            facts: Filled in with what was not applied.
 
         Raises:
             AntiphonError: As for a turn; or the model wrote no summary.
@@ -142,6 +146,7 @@ class Contexts:
         targets = ranked(targets, seed_of_turn(request, resolved))
         compactor = await self._compactor(targets, resolved)
         compacted = await compactor.compact_retaining_users(await self.context(resolved), request)
+        facts.not_applied = compacted.not_applied
         return compact_body(compacted, id=self._ids.response(resolved.family), created_at=int(self._clock()))
 
     async def count(

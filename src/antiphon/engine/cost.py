@@ -23,6 +23,8 @@ __all__ = ["Costs", "PriceList"]
 # Prices change at full hours at the earliest, and none is asked for more often than this.
 _KEPT_S = 900
 _MOST_KEPT = 1000
+# Upstreams report names of any length, and no list has longer ones.
+_LONGEST_NAME = 200
 
 _Key = tuple[tuple[str, ...], str, str | None]
 
@@ -82,7 +84,8 @@ class Costs:
         return None if price is None else price.cost(usage)
 
     async def _listed(self, target: Target, model: str | None, service_tier: str | None) -> Price | None:
-        for name in dict.fromkeys((model or target.model, target.model)):
+        reported = target.model if model is None or len(model) > _LONGEST_NAME else model
+        for name in dict.fromkeys((reported, target.model)):
             price = await asyncio.shield(self._look_up(target, name, service_tier))
             if price is not None:
                 return price

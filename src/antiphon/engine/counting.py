@@ -17,7 +17,7 @@ import orjson
 
 from antiphon.engine.answers import Question
 from antiphon.engine.attempts import Asking, Attempts
-from antiphon.engine.dropping import wish_for, write_without
+from antiphon.engine.dropping import write
 from antiphon.engine.remote import RemoteOfTurn
 from antiphon.engine.replies import in_time
 from antiphon.engine.target import Target
@@ -140,12 +140,12 @@ async def count_input(
 
 async def _count_at(asking: Asking, target: Target, call: ModelCall, remote: RemoteOfTurn | None) -> Count:
     provider = target.upstream.provider
-    counting = _counting(target, call)
+    counting = await _counting(target, call)
     if counting is None or not isinstance(provider, Counts):
         return _estimate(call.request, call.items)
     if remote is not None:
         items = await remote.as_data(call.items, input_start=call.input_start)
-        counting = _counting(target, msgspec.structs.replace(call, items=items)) or counting
+        counting = await _counting(target, msgspec.structs.replace(call, items=items)) or counting
     try:
         answer = await asking.send(counting)
     except ContextLengthExceeded as error:
@@ -159,12 +159,12 @@ async def _count_at(asking: Asking, target: Target, call: ModelCall, remote: Rem
     return Count(tokens=provider.decode_count(body), exact=True)
 
 
-def _counting(target: Target, call: ModelCall) -> Question | None:
+async def _counting(target: Target, call: ModelCall) -> Question | None:
     """What asks a target how long a call is, without what may be dropped; None for one that cannot tell."""
     provider = target.upstream.provider
     if not isinstance(provider, Counts):
         return None
-    request, written = write_without(provider.count, call, wish_for(call, target))
+    request, written = await write(target, provider.count, call)
     return None if request is None else Question(target=target, call=written.call, request=request)
 
 

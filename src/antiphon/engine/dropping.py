@@ -23,7 +23,7 @@ from antiphon.hub.items import Item, JsonObject
 from antiphon.hub.turn import ModelCall, TurnRequest
 from antiphon.hub.upstream import UpstreamRequest
 
-__all__ = ["Written", "question_of", "wish_for", "write_without"]
+__all__ = ["Written", "question_of", "write", "write_without"]
 
 R = TypeVar("R", bound=UpstreamRequest | None)
 
@@ -32,6 +32,8 @@ _WRITE_IN_THREAD_ITEMS = 400
 
 # Each try takes something away. A request has at most some dozens of fields and kinds of content, and 128 tools.
 _MOST_TRIES = 256
+# Each kind of content costs writing all that stands before it once more, and clients choose how many there are.
+_MOST_KINDS_OF_CONTENT = 32
 
 _DEFAULTS = TurnRequest(model="")
 _LOGPROBS = "message.output_text.logprobs"
@@ -43,9 +45,8 @@ _TOOLS_OWN = frozenset(
 
 _STEP = re.compile(r"[^.\[\]]+")
 _INPUT = re.compile(r"input\[(\d+)\]")
-_SCHEME = re.compile(r"(data:[^;,]*|[a-z]+:)", re.IGNORECASE)
-
-_Less = tuple[ModelCall, str]
+# Of a data URL what it is of and how that is written, of another one just its scheme.
+_SCHEME = re.compile(r"(data:[^,]{0,100}|[a-z]+:)", re.IGNORECASE)
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +62,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
 
 
-def wish_for(call: ModelCall, target: Target) -> frozenset[str]:
-    """What may be left out of a call for one target."""
-    return call.request.drop | target.upstream.may_drop
-
-
 async def question_of(target: Target, call: ModelCall) -> Question:
     """
     A call written for its target, without what may be dropped where that cannot be said there.
@@ -73,18 +69,30 @@ async def question_of(target: Target, call: ModelCall) -> Question:
     Raises:
         UnsupportedParameter: Something that cannot be said is to be said.
     """
-    encode = target.upstream.provider.encode
-    wish = wish_for(call, target)
+    request, written = await write(target, target.upstream.provider.encode, call)
+    if written.dropped:
+        not_applied = tuple(dict.fromkeys((*request.not_applied, *written.dropped)))
+        request = msgspec.structs.replace(request, not_applied=not_applied)
+    return Question(target=target, call=written.call, request=request)
+
+
+async def write(target: Target, encode: Callable[[ModelCall], R], call: ModelCall) -> tuple[R, Written]:
+    """
+    What *encode*, a codec's of the target, makes of as much of *call* as it can say: see :func:`write_without`.
+
+    The event loop waits for a short call that is written at once, and for no other.
+
+    Raises:
+        UnsupportedParameter: Something that cannot be said is to be said.
+    """
+    wish = call.request.drop | target.upstream.may_drop
     if len(call.items) < _WRITE_IN_THREAD_ITEMS:
         try:
-            return Question(target=target, call=call, request=encode(call))
+            return encode(call), Written(call=call)
         except InvalidRequest:
             if not wish:
                 raise
-    request, written = await asyncio.to_thread(write_without, encode, call, wish)
-    not_applied = tuple(dict.fromkeys((*request.not_applied, *written.dropped)))
-    request = msgspec.structs.replace(request, not_applied=not_applied)
-    return Question(target=target, call=written.call, request=request)
+    return await asyncio.to_thread(write_without, encode, call, wish)
 
 
 def write_without(encode: Callable[[ModelCall], R], call: ModelCall, wish: frozenset[str]) -> tuple[R, Written]:
@@ -95,12 +103,13 @@ def write_without(encode: Callable[[ModelCall], R], call: ModelCall, wish: froze
         encode: A codec's; what it refuses it names as the client knows it.
 
     Raises:
-        UnsupportedParameter: The first thing that cannot be said and that the wish does not cover.
+        UnsupportedParameter: The first thing that cannot be said and that the wish does not cover; also what asks for
+            something that has gone, such as a choice among tools.
 
     Note:
         Content of one kind goes together, so it is one more try for each kind, not for each image of a long history.
     """
-    less = _Without(encode, call, wish)
+    less = _Without(call, wish)
     for _ in range(_MOST_TRIES):
         try:
             return encode(less.call), less.written()
@@ -116,13 +125,13 @@ def write_without(encode: Callable[[ModelCall], R], call: ModelCall, wish: froze
 class _Without:
     """A call that gets smaller."""
 
-    def __init__(self, encode: Callable[[ModelCall], object], call: ModelCall, wish: frozenset[str]) -> None:
+    def __init__(self, call: ModelCall, wish: frozenset[str]) -> None:
         self.call = call
-        self._encode = encode
         self._input_start = call.input_start
         self._wish = wish
         self._places = list(range(len(call.items)))
         self._dropped: dict[str, None] = {}
+        self._kinds_of_content = 0
 
     def written(self) -> Written:
         return Written(call=self.call, dropped=tuple(self._dropped))
@@ -132,29 +141,34 @@ class _Without:
         Take away what was refused.
 
         Raises:
-            InvalidRequest: The same error, if the wish does not cover it.
+            UnsupportedParameter: The wish does not cover it.
         """
         head, *steps = _STEP.findall(error.param or "") or [""]
-        name = self._drop_of_input() if head == "input" else self._drop_setting(head, steps)
+        name = self._drop_of_input(error) if head == "input" else self._drop_setting(head, steps)
         if name is None:
             raise self._as_asked(error)
         self._dropped[name] = None
 
-    def _as_asked(self, error: InvalidRequest) -> InvalidRequest:
-        """The error with the place that an item has in the client's input, from which others may be gone by now."""
+    def _as_asked(self, error: InvalidRequest) -> UnsupportedParameter:
+        """
+        The error with the place that an item has in the client's input, from which others may be gone by now.
+
+        What has become wrong because something went is wrong for this upstream alone: another one may be asked.
+        """
         match = _INPUT.match(error.param or "")
         if match is not None and error.param is not None and len(self._places) > int(match[1]) + self.call.input_start:
             place = self._places[int(match[1]) + self.call.input_start] - self._input_start
             error.param = f"input[{place}]{error.param[match.end() :]}"
-        return error
+        if isinstance(error, UnsupportedParameter):
+            return error
+        return UnsupportedParameter(error.message, param=error.param)
 
     # Settings.
 
     def _drop_setting(self, head: str, steps: Sequence[str]) -> str | None:
         request = self.call.request
         if head == "tools" and steps:
-            less = _less_tools(request.tools, steps, self._wish)
-            return less and self._set(less[1], tools=tuple(less[0]))
+            return self._drop_tool(steps)
         if head == "tool_choice" and steps:
             return self._drop_allowed(steps)
         if head in NESTED_FIELDS and steps:
@@ -164,6 +178,31 @@ class _Without:
         if head in FIELDS and covers(self._wish, head) and getattr(request, head) != getattr(_DEFAULTS, head):
             return self._set(head, **{head: getattr(_DEFAULTS, head)})
         return None
+
+    def _drop_tool(self, steps: Sequence[str]) -> str | None:
+        """One of all tools that are offered, wherever it is: a body has one list of them."""
+        offered, (index, *rest) = self.call.tools, steps
+        if not index.isdigit() or int(index) >= len(offered):
+            return None
+        tool, own = offered[int(index)], self.call.request.tools
+        for place, each in enumerate(own):
+            if each is tool:
+                less = _less_tools(own, [str(place), *rest], self._wish)
+                return less and self._set(less[1], tools=tuple(less[0]))
+        for item_place, item in enumerate(self.call.items):
+            for place, each in enumerate(item.body["tools"] if item.type == "additional_tools" else ()):
+                if each is tool:
+                    return self._drop_added_tool(item_place, [str(place), *rest])
+        return None
+
+    def _drop_added_tool(self, item_place: int, steps: Sequence[str]) -> str | None:
+        """One that an item of the context adds."""
+        item = self.call.items[item_place]
+        less = _less_tools(item.body["tools"], steps, self._wish)
+        if less is None:
+            return None
+        self._replace({item_place: _with(item, "tools", list(less[0]))})
+        return less[1]
 
     def _drop_member(self, field: str, member: str) -> str | None:
         name = f"{field}.{member}"
@@ -205,8 +244,8 @@ class _Without:
 
     # Items.
 
-    def _drop_of_input(self) -> str | None:
-        place, steps = self._refused_place()
+    def _drop_of_input(self, error: InvalidRequest) -> str | None:
+        place, steps = self._refused_place(error)
         if place is None:
             return None
         item = self.call.items[place]
@@ -215,28 +254,20 @@ class _Without:
                 return self._drop_items(item.type)
             case ["content" | "output" as field, index, *_] if index.isdigit():
                 return self._drop_parts(item, field, int(index))
-            case ["tools", index, *_] if index.isdigit():
-                less = _less_tools(item.body["tools"], steps[1:], self._wish)
-                if less is None:
-                    return None
-                self._replace({place: _with(item, "tools", list(less[0]))})
-                return less[1]
+            case ["tools", *rest] if item.type == "additional_tools" and rest:
+                return self._drop_added_tool(place, rest)
         return None
 
-    def _refused_place(self) -> tuple[int | None, list[str]]:
-        """
-        Which item is refused, and what of it.
-
-        Codecs name items of the history by their ids, and count those of the input alone. Asked for the same as if all
-        of it were input, they name the place.
-        """
-        try:
-            self._encode(msgspec.structs.replace(self.call, input_start=0))
-        except InvalidRequest as error:
-            match = _INPUT.match(error.param or "")
-            if match is not None and error.param is not None:
-                return int(match[1]), _STEP.findall(error.param[match.end() :])
-        return None, []
+    def _refused_place(self, error: InvalidRequest) -> tuple[int | None, list[str]]:
+        """Which item is refused, and what of it: one of the history goes by its id, one of the input by its place."""
+        if isinstance(error, UnsupportedParameter) and error.item_id is not None:
+            places = (place for place, item in enumerate(self.call.items) if item.id == error.item_id)
+            return next(places, None), _STEP.findall(error.field)
+        match = _INPUT.match(error.param or "")
+        if match is None or error.param is None:
+            return None, []
+        place = int(match[1]) + self.call.input_start
+        return (place if 0 <= place < len(self.call.items) else None), _STEP.findall(error.param[match.end() :])
 
     def _drop_items(self, kind: str) -> str | None:
         """All items of a type, each with the call that it answers or the output that it has."""
@@ -261,7 +292,8 @@ class _Without:
         if not isinstance(content, list):
             return None
         kind = content[index]["type"]
-        if not covers(self._wish, kind):
+        self._kinds_of_content += 1
+        if not covers(self._wish, kind) or self._kinds_of_content > _MOST_KINDS_OF_CONTENT:
             return None
         refused = _likeness(item, field, content[index])
         changed: dict[int, Item] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
-from typing import cast
 
 from antiphon.engine.asked import Asked, Decode, as_stream
 from antiphon.engine.attempts import Attempts
@@ -26,23 +25,22 @@ from antiphon.engine.idempotency import Begun
 from antiphon.engine.library import Library
 from antiphon.engine.plan import BackgroundPolicy, TurnOptions
 from antiphon.engine.quota import Quota
-from antiphon.engine.receipts import deleted_body
 from antiphon.engine.retention import Sweeper
 from antiphon.engine.routing import Router
 from antiphon.engine.run import Run, RunFacts
+from antiphon.engine.stored_responses import StoredResponses, own_copy
 from antiphon.engine.turn import TurnPolicy
 from antiphon.engine.turns import Turns
 from antiphon.engine.webhooks import Deliverer, WebhookPolicy
 from antiphon.hub.completions import CompletionFormat
 from antiphon.hub.embedding import EmbeddingRequest
-from antiphon.hub.errors import InvalidRequest, ResponseNotFound
+from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.events import Event, OtherEvent, copy_of
 from antiphon.hub.format import ConversationDraft, DialectTurn, Format, PageRequest
 from antiphon.hub.ids import IdFactory
-from antiphon.hub.items import JsonObject, copied
+from antiphon.hub.items import JsonObject
 from antiphon.hub.library import AuditRequest
 from antiphon.hub.principal import LOCAL, Principal
-from antiphon.sessions.conversations import page_of_items
 from antiphon.sessions.directory import AuditPage
 from antiphon.sessions.kept import UnstoredAnswer
 from antiphon.sessions.sessions import ListedItems, Sessions, TenantSessions
@@ -111,6 +109,7 @@ class Gateway:
             trail=self.trail,
             quota=self._quota,
         )
+        self._stored_responses = StoredResponses(self._state, turns=self.turns, trail=self.trail)
         self.library = Library(
             self._state, ids=ids, idempotency=self.turns.idempotency, trail=self.trail, quota=self._quota
         )
@@ -220,7 +219,7 @@ class Gateway:
         """
         run = (await self.begin(as_stream(asked, stream=False), principal, options)).run
         if run.background:
-            return _own(await run.first_response())
+            return own_copy(await run.first_response())
         run.enter()
         try:
             response = await asyncio.shield(run.finished)
@@ -229,7 +228,7 @@ class Gateway:
             self.turns.reader_left(run)
         if run.fault is not None:
             raise run.fault
-        return _own(response)
+        return own_copy(response)
 
     async def stream(
         self, asked: Asked, principal: Principal = LOCAL, *, options: TurnOptions | None = None
@@ -270,7 +269,7 @@ class Gateway:
             while not reader.at_end:
                 await reader.wait()
                 for event in reader.take():
-                    yield copy_of(event)  # see _own
+                    yield copy_of(event)  # see own_copy
             run.finished.result()
         finally:
             reader.close()
@@ -329,6 +328,7 @@ class Gateway:
         *,
         settle: Settle | None = None,
         drop: Collection[str] = (),
+        facts: RunFacts | None = None,
     ) -> JsonObject:
         """
         ``POST /v1/responses/compact``: a context's user messages, and a summary of all of it. Nothing is stored.
@@ -336,6 +336,7 @@ class Gateway:
         Args:
             settle: Settles the idempotency key that it is done for.
             drop: See :class:`~antiphon.engine.plan.TurnOptions`.
+            facts: Filled in with what the summary's author was not shown.
 
         Raises:
             AntiphonError: The request was refused, or the model wrote no summary.
@@ -348,7 +349,7 @@ class Gateway:
         reading = self.trail.reading(principal, "context.compact", request.previous_response_id or "")
         with reading, self.turns.limiter.admit(principal) as admission:
             admission.reserve(1)  # nobody knows how long it gets: it has to begin within the limit
-            compacted = await self._contexts.compact(request, principal)
+            compacted = await self._contexts.compact(request, principal, facts or RunFacts())
             admission.settle(compacted["usage"]["total_tokens"])
         if settle is not None:
             referred = tuple(item["id"] for item in request.input if item["type"] == "item_reference")
@@ -396,38 +397,12 @@ class Gateway:
     # Responses.
 
     async def retrieve(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
-        """
-        A stored response; one that still runs as it is now.
-
-        Raises:
-            ResponseNotFound: This tenant has no such response.
-        """
-        with self.trail.reading(principal, "response.read", response_id):
-            sessions = await self._state(principal)
-            run = self.turns.running(response_id, principal)
-            if run is not None and run.snapshot is not None:
-                return _own(run.snapshot())
-            return await sessions.retrieve_or_snapshot(response_id)
+        """See :meth:`StoredResponses.retrieve`."""
+        return await self._stored_responses.retrieve(response_id, principal)
 
     async def cancel(self, response_id: str, principal: Principal = LOCAL) -> JsonObject:
-        """
-        End a background response. One that is cancelled already is answered as it is.
-
-        Raises:
-            ResponseNotFound: This tenant has no such response.
-            InvalidRequest: It is no background response, or it has ended otherwise.
-        """
-        with self.trail.refusing(principal, "response.cancel", response_id):
-            sessions = await self._state(principal)
-            if not self.turns.running(response_id, principal) and not await sessions.pending.exists(response_id):
-                response = await sessions.retrieve(response_id)
-                _check_cancelled(response)
-                return _own(response)
-        async with self.trail.writing(principal, ("response.cancel", response_id)):
-            ended = await self.turns.cancel(response_id, principal)
-            response = ended if ended is not None else await sessions.retrieve(response_id)
-            _check_cancelled(response)
-        return _own(response)
+        """See :meth:`StoredResponses.cancel`."""
+        return await self._stored_responses.cancel(response_id, principal)
 
     async def delete(
         self,
@@ -438,65 +413,18 @@ class Gateway:
         receipt: bool = False,
         dry_run: bool = False,
     ) -> JsonObject:
-        """
-        Make a response unknown, and erase what nothing else stands on.
+        """See :meth:`StoredResponses.delete`."""
+        return await self._stored_responses.delete(
+            response_id, principal, cascade=cascade, receipt=receipt, dry_run=dry_run
+        )
 
-        Args:
-            cascade: Erase what stands on it as well.
-            receipt: Say what was erased.
-            dry_run: Erase nothing, and say what would be.
-
-        Raises:
-            ResponseNotFound: This tenant has no such response.
-            InvalidRequest: It still runs.
-            ConversationLocked: With *cascade*, a turn holds a conversation that would change.
-        """
-        if dry_run:
-            with self.trail.reading(principal, "response.read", response_id):
-                sessions = await self._deletable(response_id, principal)
-                erasure = await sessions.delete(response_id, cascade=cascade, dry_run=True)
-            return deleted_body("response", response_id, erasure, receipt=receipt, dry_run=True)
-        with self.trail.refusing(principal, "response.delete", response_id):
-            sessions = await self._deletable(response_id, principal)
-        async with self.trail.writing(principal, ("response.delete", response_id)):
-            erasure = await sessions.delete(response_id, cascade=cascade)
-        return deleted_body("response", response_id, erasure, receipt=receipt, dry_run=False)
-
-    async def _deletable(self, response_id: str, principal: Principal) -> TenantSessions:
-        sessions = await self._state(principal)
-        if self.turns.running(response_id, principal) or await sessions.pending.exists(response_id):
-            raise InvalidRequest("Cannot delete an in-flight response.")
-        if not await sessions.has_response(response_id):
-            raise ResponseNotFound(response_id)
-        return sessions
+    async def input_items(self, response_id: str, page: PageRequest, principal: Principal = LOCAL) -> ListedItems:
+        """See :meth:`StoredResponses.input_items`."""
+        return await self._stored_responses.input_items(response_id, page, principal)
 
     def completions(self, format: CompletionFormat) -> StoredCompletions:  # noqa: A002 - the field's own word
         """The stored completions of a dialect: the same responses, as that dialect shows them."""
         return StoredCompletions(format, state=self._state, delete=self.delete, trail=self.trail, quota=self._quota)
-
-    async def input_items(self, response_id: str, page: PageRequest, principal: Principal = LOCAL) -> ListedItems:
-        """
-        What the model saw, or sees while the turn runs, as one page.
-
-        Raises:
-            ResponseNotFound: This tenant has no such response.
-            ItemNotFound: The cursor is not among these items.
-        """
-        with self.trail.reading(principal, "items.read", response_id):
-            return await self._input_items(response_id, page, principal)
-
-    async def _input_items(self, response_id: str, page: PageRequest, principal: Principal) -> ListedItems:
-        sessions = await self._state(principal)
-        run = self.turns.running(response_id, principal)
-        if run is not None:
-            return page_of_items(run.items, page)
-        try:
-            return await sessions.input_items(response_id, page)
-        except ResponseNotFound:
-            pending = await sessions.pending.find(response_id)
-            if pending is None:
-                return await sessions.input_items(response_id, page)  # it may have ended in between
-            return page_of_items((await sessions.resume(pending)).items, page)
 
     # Conversations.
 
@@ -605,18 +533,3 @@ class Gateway:
 
 def _stateless() -> InvalidRequest:
     return InvalidRequest("This gateway keeps no state: it was started without a session store.")
-
-
-def _check_cancelled(response: JsonObject) -> None:
-    if not response["background"]:
-        raise InvalidRequest("Cannot cancel a synchronous response.")
-    match response["status"]:
-        case "completed" | "failed" as status:
-            raise InvalidRequest(f"Cannot cancel a {status} response.")
-        case "incomplete":
-            raise InvalidRequest("Cannot cancel a response in terminal state.")
-
-
-def _own(response: JsonObject) -> JsonObject:
-    """A copy for the caller, who may do with it as he likes: its items are those that are stored and replayed."""
-    return cast(JsonObject, copied(response))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from antiphon.engine.affinity import ranked, seed_of_turn
-from antiphon.engine.asked import Asked, as_dialect, wants_store, with_private
+from antiphon.engine.asked import Asked, as_dialect, is_long, wants_store, with_private
 from antiphon.engine.compaction import take_trigger
 from antiphon.engine.contexts import Contexts
 from antiphon.engine.droppable import with_wish
@@ -35,9 +35,6 @@ from antiphon.sessions.resolve import ResolvedTurn, resolve_stateless
 from antiphon.sessions.sessions import Sessions, TenantSessions
 
 __all__ = ["Planner", "needs_store"]
-
-# From this many input items on, checking them all would hold the event loop for milliseconds.
-_DECODE_IN_THREAD_ITEMS = 400
 
 
 class Planner:
@@ -92,8 +89,7 @@ class Planner:
     async def _decode(self, asked: Asked, *, generate: bool) -> TurnRequest:
         if isinstance(asked, DialectTurn):
             return asked.request
-        given = asked.get("input")
-        if isinstance(given, list) and len(given) >= _DECODE_IN_THREAD_ITEMS:
+        if is_long(asked):
             return await asyncio.to_thread(decode_open, self._format, asked, generate=generate)
         return decode_open(self._format, asked, generate=generate)
 

@@ -29,11 +29,17 @@ T = TypeVar("T")
 
 
 class WholeReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What an upstream answered, read to its end."""
+    """
+    What an upstream answered, read to its end.
+
+    Attributes:
+        not_applied: What it was asked without, by name.
+    """
 
     target: Target
     items: tuple[Item, ...]
     end: ReplyEnd
+    not_applied: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -119,7 +125,12 @@ async def _read_whole(answer: Answer, decoder: ReplyDecoder, max_bytes: int) -> 
     if end is None:
         raise UpstreamBroken(f"The answer of upstream '{answer.target.upstream.name}' ended without its end.")
     order.feed([ResponseCompleted({})])
-    return WholeReply(target=answer.target, items=tuple(accumulator.items()), end=end)
+    return WholeReply(
+        target=answer.target,
+        items=tuple(accumulator.items()),
+        end=end,
+        not_applied=answer.request.not_applied,
+    )
 
 
 def is_stream(answer: Answer) -> bool:

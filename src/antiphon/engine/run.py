@@ -198,11 +198,13 @@ class Run:
     def finish(self, response: JsonObject) -> None:
         """The turn has ended and is stored; nothing is said after this."""
         self.open()
+        self.snapshot = None  # it holds the turn, which holds this run
         self.finished.set_result(response)
         self.show(len(self.events))
 
     def refuse(self, error: BaseException) -> None:
         """The turn ended without a response: before it had opened, or because it was broken off."""
+        self.snapshot = None
         for future in (self.opened, self.finished):
             if not future.done():
                 future.set_exception(error)

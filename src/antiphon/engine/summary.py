@@ -38,6 +38,8 @@ MAX_SUMMARY_TOKENS = 2048
 _MAX_PARTS = 16
 _WINDOW_SHARE = 4
 _LOW_TEMPERATURE = 0.2
+# What the request for a summary asks besides what the client did: where that cannot be said, nobody misses it.
+_OURS = "temperature"
 _INSTRUCTION = (
     "Stop here and summarise the conversation above. Your summary will take its place, so whoever goes on will know "
     "only what you write down now. Keep every fact, name, number, date, decision and preference, the results of tools "
@@ -52,10 +54,12 @@ class Summary(msgspec.Struct, frozen=True):
 
     Attributes:
         spent: What all calls that it took have used.
+        not_applied: What of the context its author was not shown, by name.
     """
 
     text: str
     spent: Spent
+    not_applied: tuple[str, ...] = ()
 
 
 def summary_call(
@@ -88,7 +92,7 @@ def summary_call(
             safety_identifier=request.safety_identifier,
             prompt_cache_key=request.prompt_cache_key,
             prompt_cache_retention=request.prompt_cache_retention,
-            drop=request.drop | {"temperature"},  # it is ours, so nobody misses it
+            drop=request.drop | {_OURS},
         ),
         stream=False,
     )
@@ -136,6 +140,7 @@ class Summariser:
         """
         spent = Spent(Usage(), cost=Decimal(0))
         done: Item | None = None
+        unseen: dict[str, None] = {}
         parts = [tuple(items)]
         asked = 0
         while parts:
@@ -153,7 +158,8 @@ class Summariser:
             text = _text_of(reply)
             spent = spent.and_also(reply.end.usage or Usage(), await self._cost(reply))
             done = summary_message(ItemId("msg_summary"), text)
-        return Summary(text, spent)
+            unseen |= dict.fromkeys(reply.not_applied)
+        return Summary(text, spent, tuple(name for name in unseen if name != _OURS))
 
     async def _cost(self, reply: WholeReply) -> Decimal | None:
         end = reply.end

@@ -82,6 +82,9 @@ _TELLING_CODES = frozenset({"rate_limit_exceeded", "context_length_exceeded", "i
 # Of those that the API does not have: what other dialects have words for.
 _DIALECT_CODES = _TELLING_CODES | {"upstream_busy", "upstream_timeout", "upstream_unavailable"}
 
+# Of what was not applied, in the log: the names of fields that a client made up may be among it.
+_MOST_SHOWN_CHARS = 500
+
 # How many events are traced before the event loop gets a turn.
 _TRACE_SLICE = 1000
 
@@ -247,6 +250,7 @@ class Turn:
             upstream=self._upstream,
             attempts=self._run.facts.attempts or None,
             left=",".join(f"{name}:{why}" for name, why in self._run.facts.left) or None,
+            not_applied=",".join(self._run.facts.not_applied)[:_MOST_SHOWN_CHARS] or None,
             replayed=len(self._resolved.history),
             input_tokens=usage.get("input_tokens"),
             output_tokens=usage.get("output_tokens"),
@@ -349,6 +353,7 @@ class Turn:
         assert self._compactor is not None
         item_id = self._compactor.new_id()
         compacted = await self._compactor.compact(self._context, self._request, item_id=item_id)
+        self._tell_not_applied(compacted.not_applied)
         self._open()
         self._say(opening_events(item_id, 0))
         self._say(closing_events(compacted.item, 0))
@@ -374,9 +379,15 @@ class Turn:
         )
         if compacted is None:
             return
+        self._tell_not_applied(compacted.not_applied)
         self._say(opening_events(compacted.item.id, len(output)))
         self._say(closing_events(compacted.item, len(output)))
         self._meter.compacted(compacted.spent)
+
+    def _tell_not_applied(self, names: Sequence[str]) -> None:
+        """What has no effect besides what is known to have none."""
+        facts = self._run.facts
+        facts.not_applied = tuple(dict.fromkeys((*facts.not_applied, *names)))
 
     def _take(self, events: Sequence[ReplyEvent]) -> None:
         if not events:
@@ -386,7 +397,7 @@ class Turn:
             self._end = last
             events = events[:-1]
         self._say(events)  # type: ignore[arg-type]  # a ReplyEnd only ever comes last; the order check would refuse it
-        self._own_words.accept()
+        self._own_words.accept(len(self._run.events))
 
     def _say(self, events: Sequence[Event | OtherEvent]) -> None:
         self._take_up(events)
@@ -430,6 +441,9 @@ class Turn:
         self._run.refuse(reason)
 
     async def _fail(self, error: AntiphonError) -> None:
+        # The error stays with the run, and the frames of its traceback hold the turn with all that was asked and
+        # answered: as a cycle that would be many megabytes, until the collector comes by.
+        error.with_traceback(None)
         self._run.ending = True
         if not self._run.opened.done():
             await self._close_publisher()

@@ -142,6 +142,11 @@ class Upstream:
                 self._read_at = self._clock()
         return self.known_models
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether :meth:`probe` asks it: not where its models are configured, or its dialect cannot list them."""
+        return self._configured is None and self.provider.list_models() is not None
+
     async def probe(self) -> list[str]:
         """
         The names of its models, asked for now.

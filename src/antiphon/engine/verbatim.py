@@ -5,6 +5,9 @@ The request goes up as the client wrote it only if it is all that the model is g
 with nothing left out or put in on the way. A turn with an idempotency key may be told again from the store, which knows
 events alone, so it never goes this way. What cannot be said in any other way is refused then, by name.
 
+Some fields of model servers are their operator's affair and go up in no words: they reach into what belongs to other
+callers.
+
 Of a Responses request, whose items and settings are the hub's own words, only what its format does not know needs
 this: such fields go up beside the rest, to an upstream that speaks the Responses API itself.
 """
@@ -32,6 +35,8 @@ __all__ = ["OwnWords", "admitted", "decode_open", "refuse_unsayable"]
 
 _RESPONSES: Final = "openai_responses"
 _UNKNOWN: Final = "unknown_parameter"
+# Of vLLM and SGLang: whose cached prompts are shared, and from which machine they are fetched.
+_OPERATORS_OWN: Final = frozenset({"cache_salt", "kv_transfer_params", "bootstrap_host"})
 
 
 def decode_open(format: Format, body: JsonObject, *, generate: bool) -> TurnRequest:  # noqa: A002 - the field's own word
@@ -59,14 +64,16 @@ def refuse_unsayable(
     targets: Sequence[Target],
 ) -> None:
     """
-    Refuse a Responses request with unknown fields if none of its targets could be told, or is asked for an answer.
+    Refuse a Responses request with unknown fields if none of its targets could be told, or is asked for an answer, or
+    if nobody may be told.
 
     Raises:
         InvalidRequest: The format's own, which names the first of them.
     """
     if isinstance(asked, DialectTurn) or not request.unknown:
         return
-    if request.compacts or all(target.upstream.provider.dialect != _RESPONSES for target in targets):
+    is_operators = not _OPERATORS_OWN.isdisjoint(request.unknown)
+    if is_operators or request.compacts or all(target.upstream.provider.dialect != _RESPONSES for target in targets):
         format.decode(asked, generate=request.generate)
 
 
@@ -107,7 +114,7 @@ class OwnWords:
             items: What it is given of *context*.
         """
         own = self._own
-        if own is None or own.dialect != target.upstream.provider.dialect:
+        if own is None or own.dialect != target.upstream.provider.dialect or not _OPERATORS_OWN.isdisjoint(own.body):
             return None
         is_whole = context.input_start == 0 and not context.dropped and context.summary is None
         return own.body if is_whole and items is context.items else None
@@ -146,7 +153,7 @@ class OwnWords:
         decoder.overhear(self._heard.hear)
         return True
 
-    def accept(self) -> None:
-        """The turn has taken in the events of what was heard."""
+    def accept(self, said_events: int) -> None:
+        """The turn has taken in the events of what was heard, and has said this many by now."""
         if self._heard is not None:
-            self._heard.accept()
+            self._heard.accept(said_events)

@@ -168,9 +168,28 @@ class InvalidRequest(ClientError):
 
 
 class UnsupportedParameter(InvalidRequest):
-    """A field that is valid in the API and that this gateway, or the chosen upstream, cannot honour."""
+    """
+    A field that is valid in the API and that this gateway, or the chosen upstream, cannot honour.
+
+    Attributes:
+        item_id: Of the item of the history that it is about; None if it is about what the request itself says.
+        field: Where in that item, such as ``content[1]``; empty for the item itself.
+    """
 
     default_code = "unsupported_parameter"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        item_id: str | None = None,
+        field: str = "",
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.item_id = item_id
+        self.field = field
 
 
 class PreviousResponseNotFound(InvalidRequest):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import msgspec
 
@@ -13,6 +13,8 @@ __all__ = ["Price", "Rates", "Tier", "plain"]
 _MILLION = 1_000_000
 # A millionth of a millionth: below what any token costs.
 _SMALLEST = Decimal("0.000000000001")
+# The usual 28 digits are too few for what an upstream can say that it has counted.
+_DIGITS = Context(prec=100)
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +36,21 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """What these tokens cost; None if there are some of a kind that has no price."""
+        """
+        What these tokens cost; None if there are some of a kind that has no price.
+
+        Some servers count what was cached, or reasoning, beside the whole and not as part of it: that leaves nothing
+        else of the whole, and never less than nothing.
+        """
         if self.output is None and usage.output_tokens:
             return None
-        plain_input = usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens
+        plain_input = max(usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens, 0)
         micro_usd = plain_input * self.input
         micro_usd += usage.cached_tokens * (self.input if self.cached_input is None else self.cached_input)
         micro_usd += usage.cache_write_tokens * (self.input if self.cache_write is None else self.cache_write)
         if self.output is not None:
             reasoning = usage.reasoning_tokens if self.reasoning is not None else 0
-            micro_usd += (usage.output_tokens - reasoning) * self.output
+            micro_usd += max(usage.output_tokens - reasoning, 0) * self.output
             micro_usd += reasoning * (self.reasoning or 0)
         return micro_usd / _MILLION
 
@@ -80,4 +87,4 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 def plain(cost: Decimal) -> str:
     """A sum as people write it: ``0.00042``, never with an exponent."""
-    return f"{cost.quantize(_SMALLEST).normalize():f}"
+    return f"{cost.quantize(_SMALLEST, context=_DIGITS).normalize(_DIGITS):f}"

@@ -40,7 +40,9 @@ class Spot(msgspec.Struct, frozen=True, gc=False):
 
         An item of the request's own input is named by its place there, one of the history by its id.
         """
+        within = field or self.field
         if self.is_history:
-            return UnsupportedParameter(f"Item '{self.item.id}' of the history: {reason}", param="input")
-        place, within = f"input[{self.index - self.input_start}]", field or self.field
+            said = f"Item '{self.item.id}' of the history: {reason}"
+            return UnsupportedParameter(said, param="input", item_id=self.item.id, field=within)
+        place = f"input[{self.index - self.input_start}]"
         return UnsupportedParameter(reason, param=f"{place}.{within}" if within else place)

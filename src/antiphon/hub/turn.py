@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from antiphon.hub.items import Item, JsonObject
+from antiphon.hub.items import Item, JsonObject, has_type
 from antiphon.hub.origin import Origin
 
 __all__ = ["ModelCall", "OnDisconnect", "TurnRequest"]
@@ -116,3 +116,21 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     cache_key: str | None = None
     verbatim: JsonObject | None = None
+
+    @property
+    def tools(self) -> tuple[JsonObject, ...]:
+        """All that is offered: by the request, then by items of the context. Of two namesakes the later one."""
+        if not has_type(self.items, "additional_tools"):
+            return self.request.tools
+        added = [tool for item in self.items if item.type == "additional_tools" for tool in item.body["tools"]]
+        tools = [*self.request.tools, *added]
+        return tuple({(tool["type"], tool.get("name", place)): tool for place, tool in enumerate(tools)}.values())
+
+    @property
+    def loop_start(self) -> int:
+        """The place of the user's last message; 0 without one. What stands behind it are the steps of one answer."""
+        for index in range(len(self.items) - 1, -1, -1):
+            item = self.items[index]
+            if item.type == "message" and item.body["role"] == "user":
+                return index
+        return 0

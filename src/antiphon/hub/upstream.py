@@ -294,7 +294,8 @@ class Overheard(Protocol):
         """
         Have *hear* told of each event, or of the whole reply, as soon as it was decoded. To be said before any bytes.
 
-        What was refused is not passed on, and marks that are no JSON are not either.
+        What was refused is not passed on, and marks that are no JSON are not either. As the client is shown the
+        upstream's ids of calls, and may name them later, the items of a reply that can be stored have these.
         """
         ...
 

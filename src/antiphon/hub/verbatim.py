@@ -7,6 +7,8 @@ everything that follows from them. Only what the two sides say to each other sta
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
@@ -20,7 +22,8 @@ class Heard:
     An answer as its upstream wrote it: the JSON of each event of a stream, or of the whole reply.
 
     The turn that reads the answer writes here, and the encoder for its client takes from here. What the decoder has
-    refused is never in it, and what the turn has not taken in is not given out.
+    refused is never in it, and what the turn has not taken in is not given out. Nor is what stands behind an event that
+    its reader has not come to, so that who reads slice by slice writes slice by slice.
 
     Attributes:
         has_begun: Whether the answer comes this way. Once it does, it does so to its end.
@@ -33,7 +36,7 @@ class Heard:
         """Nothing was heard yet: the request is asked, perhaps not for the first time."""
         self.has_begun = False
         self._waiting: list[bytes] = []
-        self._accepted: list[bytes] = []
+        self._accepted: deque[tuple[int, bytes]] = deque()
         self._end: list[bytes] = []
         self._is_ending = False
 
@@ -51,25 +54,28 @@ class Heard:
         self._is_ending = self._is_ending or ends
         (self._end if self._is_ending else self._waiting).append(data)
 
-    def accept(self) -> None:
-        """The turn has taken in what was heard so far, and readers have it before them."""
-        self._accepted += self._waiting
+    def accept(self, said_events: int) -> None:
+        """The turn has taken in what was heard so far; by now it has said this many events."""
+        self._accepted += [(said_events, data) for data in self._waiting]
         self._waiting.clear()
 
-    def take(self) -> list[bytes]:
-        """What has come since the last call and may be shown: nothing of the end."""
-        taken, self._accepted = self._accepted, []
+    def take(self, told_events: int) -> list[bytes]:
+        """What has come since the last call and may be shown to who has read so many events: nothing of the end."""
+        accepted, taken = self._accepted, []
+        while accepted and accepted[0][0] <= told_events:
+            taken.append(accepted.popleft()[1])
         return taken
 
     def whole(self) -> bytes:
         """The body of a reply that came in one piece. For when the turn has ended, and not before."""
-        (body,) = (*self._accepted, *self._waiting, *self._end)
+        (body,) = (*(data for _, data in self._accepted), *self._waiting, *self._end)
         return body
 
     def take_end(self) -> list[bytes]:
         """All that is left. For when the turn has ended, and not before."""
-        self.accept()
-        taken, self._end = [*self.take(), *self._end], []
+        taken = [*(data for _, data in self._accepted), *self._waiting, *self._end]
+        self._accepted.clear()
+        self._waiting, self._end = [], []
         return taken
 
 

@@ -99,7 +99,7 @@ def _completions(endpoint: DialectEndpoint, form: ClientDialect) -> Route:
         "POST",
         "/v1/completions",
         endpoint.create,
-        "Run a turn, in the words of the API from before there was chat",
+        "Run a turn, in the words of text completions",
         name="createCompletion",
         tag="Chat",
         scope="responses:write",

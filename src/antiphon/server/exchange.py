@@ -69,7 +69,9 @@ class Exchange:
         Raises:
             InvalidRequest: There is one; names it.
         """
-        for name in self.query.keys() - but:
+        for name in self.query:
+            if name in but:
+                continue
             shown = name[:100]
             raise InvalidRequest(f"Unknown parameter: '{shown}'.", param=shown, code="unknown_parameter")
 

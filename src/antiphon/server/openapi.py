@@ -9,11 +9,14 @@ decoder checks it, an error because its class is in the tree. What is an extensi
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any
 
 import msgspec
+import orjson
 
 from antiphon.hub.errors import (
     AntiphonError,
@@ -56,8 +59,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 GATEWAY = About(
     title="Antiphon",
     introduction="A gateway that gives any language model a memory. It speaks OpenAI's Responses and Conversations "
-    "APIs and keeps their state itself; Chat Completions and Anthropic's Messages besides. Operations that OpenAI's API "
-    "does not have are marked as extensions.",
+    "APIs and keeps their state itself; Chat Completions and Anthropic's Messages besides. Operations that OpenAI's "
+    "API does not have are marked as extensions.",
     credential="An API key of the gateway, or a token of an identity provider that it trusts. A gateway without keys, "
     "which serves its own machine alone, takes any and none.",
 )
@@ -82,6 +85,8 @@ _OF_EVERYBODY = (InvalidRequest, Forbidden, RequestTimeout, HeadersTooLarge, Gat
 _OF_CREDENTIALS = (AuthenticationRequired, InsufficientScope, TooManyRequests)
 _OF_BODIES = (PayloadTooLarge, UnsupportedMediaType)
 _OF_STATE = (StoreUnavailable, StoreCorrupt)
+# As it stands in JSON that is written without spaces.
+_REFERENCE = re.compile(rb'"\$ref":"#/components/schemas/([^"/]+)"')
 _STATELESS = ("Models", "Service")
 _OF_ERRORS = ("x-should-retry", "retry-after", "retry-after-ms")
 
@@ -283,7 +288,12 @@ def _error(route: Route, error: type[AntiphonError]) -> JsonObject:
 
 def _first_sentences(error: type[AntiphonError]) -> str:
     """The first paragraph of a class's docstring: the tree of errors says itself what each one means."""
-    return " ".join((inspect.getdoc(error) or error.__name__).partition("\n\n")[0].split())
+    return _first_paragraph(next(kind.__doc__ for kind in error.__mro__ if kind.__doc__))
+
+
+@cache
+def _first_paragraph(docstring: str) -> str:
+    return " ".join(inspect.cleandoc(docstring).partition("\n\n")[0].split())
 
 
 def _reference(name: str) -> JsonObject:
@@ -311,9 +321,4 @@ def _used(routes: Sequence[Route], schemas: Mapping[str, JsonObject]) -> JsonObj
 
 def _references(value: Any) -> set[str]:
     """The names of the schemas that a JSON value refers to."""
-    if isinstance(value, list):
-        return set().union(*map(_references, value))
-    if not isinstance(value, dict):
-        return set()
-    own = {value["$ref"].rpartition("/")[2]} if isinstance(value.get("$ref"), str) else set()
-    return own.union(*map(_references, value.values()))
+    return {name.decode() for name in _REFERENCE.findall(orjson.dumps(value))}

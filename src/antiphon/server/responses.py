@@ -189,15 +189,17 @@ class ResponsesEndpoints:
         """``POST /v1/responses/compact``."""
         body = await exchange.read_json(self._body_limits)
 
+        facts = RunFacts()
+
         async def create(settle: Settle | None) -> JsonObject:
             drop = names_to_drop(exchange.headers)
-            return await self._gateway.compact(body, exchange.principal, settle=settle, drop=drop)
+            return await self._gateway.compact(body, exchange.principal, settle=settle, drop=drop, facts=facts)
 
         try:
             compacted = await created_once(exchange, self._gateway.library, body, create)
         finally:
             self._tell_rates(exchange)
-        await exchange.answer(compacted)
+        await exchange.answer(compacted, _not_applied_headers(facts))
 
     async def input_tokens(self, exchange: Exchange) -> None:
         """``POST /v1/responses/input_tokens``."""
@@ -300,11 +302,17 @@ def facts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-antiphon-overhead-ms", b"%.3f" % (facts.overhead_s * 1000)))
     if facts.cost is not None:
         headers.append((b"x-antiphon-cost", plain(facts.cost).encode()))
-    if facts.not_applied:
-        headers.append((b"x-antiphon-not-applied", _header(", ".join(facts.not_applied))))
+    headers += _not_applied_headers(facts)
     if facts.verbatim:
         headers.append((b"x-antiphon-verbatim", b"true"))
     return headers
+
+
+def _not_applied_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:
+    """What was accepted and had no effect, if there is any of it."""
+    if not facts.not_applied:
+        return []
+    return [(b"x-antiphon-not-applied", _header(", ".join(facts.not_applied)))]
 
 
 def attempts_headers(facts: RunFacts) -> list[tuple[bytes, bytes]]:

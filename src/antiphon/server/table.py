@@ -132,7 +132,7 @@ def _responses(responses: ResponsesEndpoints) -> list[Route]:
             body="CompactContext",
             answer="CompactedResponse",
             request_headers=("x-antiphon-drop",),
-            answer_headers=OF_RATES,
+            answer_headers=("x-antiphon-not-applied", *OF_RATES),
             extension=False,
             errors=(
                 PreviousResponseNotFound,

@@ -16,6 +16,7 @@ from antiphon.hub.errors import ResponseNotFound
 from antiphon.hub.items import JsonObject
 from antiphon.hub.library import ListRequest
 from antiphon.hub.origin import Origin
+from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.library import ListPage
 from antiphon.sessions.payloads import Payloads
 from antiphon.sessions.records import NewItem, Reference, StoredItem, StoredSession
@@ -49,8 +50,15 @@ class Completions:
         return await self._completion(*await self._opened(response_id, dialect), with_input=with_input)
 
     @reread_if_erased
-    async def update(self, response_id: str, dialect: str, metadata: dict[str, str]) -> StoredCompletion:
-        """Replace a completion's metadata; the response has them too. Of two who do so at once, the later one wins."""
+    async def update(
+        self, response_id: str, dialect: str, metadata: dict[str, str], *, audit: AuditAppend | None = None
+    ) -> StoredCompletion:
+        """
+        Replace a completion's metadata; the response has them too. Of two who do so at once, the later one wins.
+
+        Args:
+            audit: Written in the transaction of the change.
+        """
         while True:
             session, response, origin = await self._opened(response_id, dialect)
             updated = {**response, "metadata": metadata}
@@ -59,6 +67,7 @@ class Completions:
                 await self._payloads.response(updated, origin),
                 await self._search.terms(metadata, dialect=dialect),
                 instead_of=session.payload,
+                audit=audit,
             ):
                 return await self._completion(session, updated, origin)
             # Somebody else updated it or sealed it anew, and so got on; or it went, and the next look says so.
@@ -68,8 +77,10 @@ class Completions:
         Completions in the order in which they were stored. One that goes meanwhile is left out.
 
         Raises:
-            ResponseNotFound: The cursor is unknown to this tenant.
+            ResponseNotFound: The cursor is no completion of this dialect.
         """
+        if wanted.after is not None:
+            await self.refuse_unknown(wanted.after, dialect)
         page = await self._store.list_responses(await self._search.filter(wanted, dialect=dialect))
         found = []
         for response_id in page.data:

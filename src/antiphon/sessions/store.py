@@ -149,10 +149,17 @@ class TenantStore(LibraryStore, PendingStore, KeyStore, DeliveryStore, TenantVau
         ...
 
     async def update_response(
-        self, response_id: str, payload: bytes, terms: Sequence[bytes] = (), *, instead_of: bytes
+        self,
+        response_id: str,
+        payload: bytes,
+        terms: Sequence[bytes] = (),
+        *,
+        instead_of: bytes,
+        audit: AuditAppend | None = None,
     ) -> bool:
         """
-        Replace the payload of a stored response, and the terms that it is found by. It keeps its place in lists.
+        Replace the payload of a stored response, and the terms that it is found by; with it the entries of *audit* are
+        written, in one transaction. It keeps its place in lists.
 
         Args:
             instead_of: The payload that *payload* was made from.

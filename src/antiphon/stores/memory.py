@@ -256,11 +256,19 @@ class _Tenant(TenantEndUsers, TenantTrail):
         )
 
     async def update_response(
-        self, response_id: str, payload: bytes, terms: Sequence[bytes] = (), *, instead_of: bytes
+        self,
+        response_id: str,
+        payload: bytes,
+        terms: Sequence[bytes] = (),
+        *,
+        instead_of: bytes,
+        audit: AuditAppend | None = None,
     ) -> bool:
         response = self._response(response_id)
         if response is None or response.turn.payload != instead_of:
             return False
+        if audit is not None:
+            self._write_down(audit.entries, audit.link)
         response.turn = msgspec.structs.replace(response.turn, payload=payload, terms=tuple(terms))
         return True
 

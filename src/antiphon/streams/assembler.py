@@ -53,7 +53,7 @@ class Assembler:
     Makes the events of one reply.
 
     Args:
-        ids: Mints the items' ids and the ``call_id`` of calls; what the upstream calls them never leaves.
+        ids: Mints the items' ids, and the ``call_id`` of calls that are given none.
         family: The family in which item ids are minted.
 
     Attributes:
@@ -158,7 +158,13 @@ class Assembler:
     # Calls.
 
     def open_function_call(
-        self, key: Hashable, name: str, *, namespace: str | None = None, private: Private | None = None
+        self,
+        key: Hashable,
+        name: str,
+        *,
+        call_id: str | None = None,
+        namespace: str | None = None,
+        private: Private | None = None,
     ) -> None:
         """
         A function call begins.
@@ -166,21 +172,28 @@ class Assembler:
         Args:
             key: What the caller knows the call by; unique within the reply.
             name: The tool's own name, as the client sent it.
+            call_id: By which the client knows it already; None for a new one.
             namespace: The namespace of the tool, for a tool that was flattened on the way out.
             private: What the provider needs back with this call.
 
         Raises:
             UpstreamBroken: There has been a call of this key.
         """
-        call: JsonObject = {"arguments": "", "call_id": self._ids.call(), "name": name}
+        call: JsonObject = {"arguments": "", "call_id": call_id or self._ids.call(), "name": name}
         self._open_call("function_call", key, call, namespace=namespace, private=private)
         self._part_type = "arguments"
 
     def open_custom_call(
-        self, key: Hashable, name: str, *, namespace: str | None = None, private: Private | None = None
+        self,
+        key: Hashable,
+        name: str,
+        *,
+        call_id: str | None = None,
+        namespace: str | None = None,
+        private: Private | None = None,
     ) -> None:
         """A call of a custom tool begins. See :meth:`open_function_call`."""
-        call: JsonObject = {"call_id": self._ids.call(), "input": "", "name": name}
+        call: JsonObject = {"call_id": call_id or self._ids.call(), "input": "", "name": name}
         self._open_call("custom_tool_call", key, call, namespace=namespace, private=private)
         self._part_type = "input"
 

@@ -6,8 +6,10 @@ import asyncio
 
 import msgspec
 
+from antiphon.sessions.directory import AuditAppend
 from antiphon.sessions.library import Filter
-from antiphon.testing.store_fixture import CheckList, StoreFixture, response_id
+from antiphon.testing.store_audit import entry, link
+from antiphon.testing.store_fixture import CheckList, StoreFixture, raises, response_id
 from antiphon.testing.store_pending import begin
 
 __all__ = ["checks"]
@@ -67,6 +69,27 @@ async def update_of_what_has_changed_is_refused(s: StoreFixture) -> None:
     assert session.payload == _NEW
     assert await _found_by(s, b"red") == ["a"]
     assert await _found_by(s, b"blue") == []
+
+
+@checks
+async def update_takes_its_audit_entries_along(s: StoreFixture) -> None:
+    """What is written of an update is there exactly if the update is."""
+
+    def failing(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    await s.commit("a")
+    audit = AuditAppend(entries=(entry("a"),), link=link)
+    assert not await s.acme.update_response(response_id("a"), _NEW, instead_of=b"another", audit=audit)
+    assert not (await s.acme.read_audit()).records
+    assert await s.acme.update_response(response_id("a"), _NEW, instead_of=_OLD, audit=audit)
+    audit = AuditAppend(entries=(entry("b"),), link=failing)
+    late = s.acme.update_response(response_id("a"), b"late", instead_of=_NEW, audit=audit)
+    await raises(ZeroDivisionError, late)
+    session = await s.acme.get_by_response_id(response_id("a"))
+    assert session is not None
+    assert session.payload == _NEW
+    assert [record.entry for record in (await s.acme.read_audit()).records] == [entry("a")]
 
 
 @checks

@@ -77,7 +77,8 @@ class ChatFormat(ChatErrors):
         encoder = ChatStreamEncoder(turn)
         if turn.verbatim is None:
             return encoder
-        return VerbatimEncoder(turn.verbatim.heard, ChunkWords(wants_usage=turn.usage_in_stream), encoder)
+        words = ChunkWords(wants_usage=turn.usage_in_stream, pads=turn.request.include_obfuscation)
+        return VerbatimEncoder(turn.verbatim.heard, words, encoder)
 
     def _decode(self, body: JsonObject, as_sent: JsonObject) -> DialectTurn:
         read = partial(decode, as_sent=as_sent)

@@ -8,6 +8,7 @@ in JSON Schema and is left to the decoders.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from antiphon.formats.chat import completions, embeddings, request
 from antiphon.formats.chat.messages import MESSAGES
@@ -36,9 +37,10 @@ _EMBEDDED: JsonObject = {
 }
 
 
-def request_schemas(*, max_tools: int, refuse_unknown: bool) -> dict[str, JsonObject]:
+@cache
+def request_schemas(*, max_tools: int, refuse_unknown: bool) -> Mapping[str, JsonObject]:
     """
-    Every schema by name.
+    Every schema by name. The same ones whenever they are asked for: not to be changed.
 
     Args:
         max_tools: The most tools in one request.

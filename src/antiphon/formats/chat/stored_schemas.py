@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from antiphon.formats.chat.answer_schemas import CHAT_ANSWERS
@@ -46,8 +47,13 @@ _MESSAGE = record(
 )
 
 
-def stored_schemas() -> dict[str, JsonObject]:
-    """Every schema by name. That of ``Metadata``, which they refer to, stands with those of the Responses API."""
+@cache
+def stored_schemas() -> Mapping[str, JsonObject]:
+    """
+    Every schema by name; the same ones whenever they are asked for: not to be changed.
+
+    That of ``Metadata``, which they refer to, stands with those of the Responses API.
+    """
     writer = SchemaWriter({"UpdateChatCompletion": UPDATE})
     return {
         "UpdateChatCompletion": writer.components()["UpdateChatCompletion"],

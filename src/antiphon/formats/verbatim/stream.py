@@ -61,7 +61,7 @@ class Words(Protocol):
 
 class VerbatimEncoder:
     """
-    One stream, for one reader. Implements :class:`~antiphon.hub.format.StreamEncoder`.
+    One stream, for one reader, from its first event on. Implements :class:`~antiphon.hub.format.StreamEncoder`.
 
     Args:
         heard: What the upstream said.
@@ -73,10 +73,13 @@ class VerbatimEncoder:
         self._heard = heard
         self._words = words
         self._inner = inner
+        self._told_events = 0
         self._has_ended = False
 
     def encode(self, events: Iterable[Event | OtherEvent]) -> bytes:
         """Server-sent events; whole ones only."""
+        if not self._heard.has_begun:
+            return self._inner.encode(self._as_ours(events))
         blocks = [
             self._words.frame(piece) if isinstance(piece, bytes) else self._inner.encode([piece])
             for piece in self._pieces(events)
@@ -85,28 +88,37 @@ class VerbatimEncoder:
 
     def encode_each(self, events: Iterable[Event | OtherEvent]) -> list[bytes]:
         """The JSON of each event alone, for a transport that has frames of its own."""
+        if not self._heard.has_begun:
+            return self._inner.encode_each(self._as_ours(events))
         shown: list[bytes] = []
         for piece in self._pieces(events):
             shown += [piece] if isinstance(piece, bytes) else self._inner.encode_each([piece])
         return shown
 
-    def _pieces(self, events: Iterable[Event | OtherEvent]) -> Iterator[bytes | Event | OtherEvent]:
-        """What is shown: events as the inner encoder says them, and the upstream's own."""
+    def _as_ours(self, events: Iterable[Event | OtherEvent]) -> Iterator[Event | OtherEvent]:
+        """The same events; the upstream's words may still begin behind them."""
         for event in events:
+            self._told_events += 1
             if isinstance(event, ResponseCreated):
-                is_open = not (self._heard.has_begun and self._words.opens)
+                self._words.begin(event.response, is_open=True)
+            yield event
+
+    def _pieces(self, events: Iterable[Event | OtherEvent]) -> Iterator[bytes | Event | OtherEvent]:
+        """What is shown of an answer in the upstream's words: these, and where there are none, our events."""
+        for event in events:
+            self._told_events += 1
+            if isinstance(event, ResponseCreated):
+                is_open = not self._words.opens
                 self._words.begin(event.response, is_open=is_open)
                 if is_open:
                     yield event
-            elif not self._heard.has_begun:
-                yield event
             elif isinstance(event, ResponseCompleted | ResponseIncomplete):
                 yield from self._shown(self._heard.take_end())
                 self._has_ended = True
             elif isinstance(event, ResponseFailed):
-                yield from self._shown(self._heard.take())
+                yield from self._shown(self._heard.take(self._told_events))
                 yield event
-        yield from self._shown(self._heard.take())
+        yield from self._shown(self._heard.take(self._told_events))
 
     def _shown(self, heard: Iterable[bytes]) -> Iterator[bytes]:
         for data in heard:

@@ -106,7 +106,7 @@ def _refuse_unsayable(request: TurnRequest) -> None:
         if getattr(request, name):
             raise _refused(f"This upstream has no '{name}'. Leave it out.", name)
     if _LOGPROBS in request.include:
-        raise _refused(f"This upstream gives no log probabilities. Leave '{_LOGPROBS}' out.", "include")
+        raise _refused("This upstream gives no log probabilities. Ask for none.", "include")
     if request.text.get("verbosity") not in (None, "medium"):
         raise _refused("This upstream has no 'verbosity'. Leave it out, and say it in words.", "text.verbosity")
     if request.reasoning.get("mode") not in (None, "standard"):

@@ -84,6 +84,12 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refused, or goes up without the tool, which is reported as not applied.
     """
 
+    verbatim: bool = True
+    """
+    Whether a client that speaks this dialect may say what only the upstream knows: its request goes up as it came.
+    Where not, unknown fields are refused, as at an upstream of another dialect.
+    """
+
     betas: tuple[str, ...] = ()
     """Features in beta to turn on with every request (``anthropic-beta``)."""
 

@@ -113,8 +113,4 @@ def _first_replayed(call: ModelCall, quirks: Quirks) -> int:
     context = call.request.reasoning.get("context")
     if context == "all_turns" or (context != "current_turn" and quirks.replay_thinking == "always"):
         return 0
-    for index in range(len(call.items) - 1, -1, -1):
-        item = call.items[index]
-        if item.type == "message" and item.body["role"] == "user":
-            return index
-    return 0
+    return call.loop_start

@@ -9,13 +9,13 @@ leads back. Whatever else the API has is refused by name, or left out and report
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
-from antiphon.hub.items import JsonObject, has_type
+from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.anthropic.quirks import Quirks
 
@@ -101,7 +101,7 @@ def read_tools(call: ModelCall, quirks: Quirks) -> Toolbox:
         InvalidRequest: Two tools of different kinds have the same name.
     """
     reader = _Reader(quirks, structured=quirks.family(call.model).structured)
-    for index, tool in enumerate(_tools_of(call)):
+    for index, tool in enumerate(call.tools):
         reader.feed(tool, f"tools[{index}]")
     return reader.finish()
 
@@ -117,15 +117,6 @@ def joined_name(namespace: str, name: str, *, width: int = 2) -> str:
     if len(legal) <= _MAX_NAME_CHARS:
         return legal
     return f"{legal[: _MAX_NAME_CHARS - 9]}_{sha256(joined.encode()).hexdigest()[:8]}"
-
-
-def _tools_of(call: ModelCall) -> Sequence[JsonObject]:
-    """What an item adds is there from the start: a body has one list of tools. Of two namesakes the later counts."""
-    if not has_type(call.items, "additional_tools"):
-        return call.request.tools
-    added = [tool for item in call.items if item.type == "additional_tools" for tool in item.body["tools"]]
-    tools = [*call.request.tools, *added]
-    return tuple({(tool["type"], tool.get("name", place)): tool for place, tool in enumerate(tools)}.values())
 
 
 class _Reader:

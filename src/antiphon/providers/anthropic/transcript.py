@@ -15,13 +15,12 @@ a user's message at the beginning, and takes an assistant's at the end for the b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from hashlib import sha256
 
 import msgspec
 import orjson
 
+from antiphon.hub.call_ids import CallIds
 from antiphon.hub.errors import InvalidRequest
 from antiphon.hub.handover import known_parts
 from antiphon.hub.items import Item, JsonObject
@@ -36,7 +35,6 @@ __all__ = ["Transcript", "encode_transcript"]
 
 _OPENING = "(The assistant speaks first.)"
 _CLOSING = "(Go on.)"
-_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +118,7 @@ class _Writer:
         self._turns: list[_Turn] = []
         # Where the result of each call goes, and under which id.
         self._waiting: dict[str, list[tuple[_Turn, int, str]]] = {}
-        self._uses: dict[str, int] = {}
+        self._call_ids = CallIds()
         self._called: dict[str, None] = {}
         if call.request.instructions is not None and says_something(call.request.instructions):
             self._system.append(text_block(call.request.instructions))
@@ -208,7 +206,8 @@ class _Writer:
 
     def _add_call(self, item: Item, index: int, arguments: JsonObject | orjson.Fragment) -> None:
         body = item.body
-        name, wire_id = self._toolbox.wire_name(body.get("namespace"), body["name"]), self._wire_id(body["call_id"])
+        name = self._toolbox.wire_name(body.get("namespace"), body["name"])
+        wire_id = self._call_ids.take(body["call_id"])
         self._called[name] = None
         turn = self._assistant()
         if self._turns[-1] is turn:
@@ -251,17 +250,6 @@ class _Writer:
         if not self._turns or self._turns[-1].role != "assistant":
             self._turns.append(_Turn("assistant"))
         return self._turns[-1]
-
-    def _wire_id(self, call_id: str) -> str:
-        """
-        The id of a call at the upstream: the client's, or a hash of it where the API would not take that.
-
-        Two calls of one id are two calls: the API wants each to have its own.
-        """
-        uses = self._uses[call_id] = self._uses.get(call_id, 0) + 1
-        if uses == 1 and _CALL_ID.match(call_id):
-            return call_id
-        return f"call_{sha256(f'{call_id} {uses}'.encode()).hexdigest()[:32]}"
 
 
 def _placeholder(text: str) -> _Turn:

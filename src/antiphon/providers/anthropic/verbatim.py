@@ -26,7 +26,7 @@ _ASKED_BY: Final = {"budget": "enabled", "adaptive": "adaptive"}
 def encode_verbatim(call: ModelCall, quirks: Quirks) -> Encoded | None:
     """The body of a call in its client's own words; None if there are none, or if this upstream needs others."""
     given = call.verbatim
-    if given is None or _needs_other_words(given, call.model, quirks):
+    if given is None or not quirks.verbatim or _needs_other_words(given, call.model, quirks):
         return None
     body = {**given, "model": call.model}
     if given.get("stream"):

@@ -15,13 +15,12 @@ refused; those of the history have been handed over before (:mod:`antiphon.hub.h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from hashlib import sha256
 
 import msgspec
 import orjson
 
+from antiphon.hub.call_ids import CallIds
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
 from antiphon.hub.handover import known_parts
 from antiphon.hub.items import Item, JsonObject
@@ -36,7 +35,6 @@ __all__ = ["Transcript", "encode_transcript"]
 
 _OPENING = "(The assistant begins.)"
 _CLOSING = "(Go on.)"
-_LEGAL_CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +94,8 @@ class _Writer:
         self._blocks = Blocks()
         self._reasoning = ReasoningReplay(call, quirks)
         self._messages: list[_Message] = []
-        self._waiting: dict[str, list[tuple[_Message, int]]] = {}
+        self._call_ids = CallIds()
+        self._waiting: dict[str, list[tuple[_Message, int, str]]] = {}
         instructions = call.request.instructions
         self._system: list[JsonObject] = [{"text": instructions}] if not is_blank(instructions or "") else []
 
@@ -188,9 +187,10 @@ class _Writer:
         body = item.body
         call_id, namespace, name = body["call_id"], body.get("namespace"), body["name"]
         wire_name = self._wire_names.get((namespace, name)) or wire_name_of(namespace, name)
-        use = {"toolUseId": _wire_call_id(call_id), "name": wire_name, "input": arguments}
+        wire_id = self._call_ids.take(call_id)
+        use = {"toolUseId": wire_id, "name": wire_name, "input": arguments}
         message = self._add_assistant([{"toolUse": use}], index)
-        self._waiting.setdefault(call_id, []).append((message, len(message.results)))
+        self._waiting.setdefault(call_id, []).append((message, len(message.results), wire_id))
         message.results.append(None)
 
     def write_output(self, item: Item, index: int) -> None:
@@ -198,11 +198,11 @@ class _Writer:
         waiting = self._waiting.get(call_id)
         if not waiting:
             raise InvalidRequest(f"No tool call found for function call output with call_id {call_id}.", param="input")
-        message, place = waiting.pop(0)
+        message, place, wire_id = waiting.pop(0)
         if not waiting:
             del self._waiting[call_id]
         content = self._blocks.output(item.body["output"], self._spot(item, index))
-        message.results[place] = {"toolResult": {"toolUseId": _wire_call_id(call_id), "content": content}}
+        message.results[place] = {"toolResult": {"toolUseId": wire_id, "content": content}}
         message.answered = True
 
 
@@ -225,11 +225,6 @@ def _arguments(arguments: str) -> JsonObject | orjson.Fragment:
     except orjson.JSONDecodeError:
         pass
     return {"arguments": arguments} if arguments else {}
-
-
-def _wire_call_id(call_id: str) -> str:
-    """A call's id in the API's alphabet: itself, or a hash of it."""
-    return call_id if _LEGAL_CALL_ID.match(call_id) else f"call_{sha256(call_id.encode()).hexdigest()[:32]}"
 
 
 _WRITERS: dict[str, Callable[[_Writer, Item, int], None]] = {

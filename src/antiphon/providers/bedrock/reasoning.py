@@ -105,10 +105,4 @@ def _first_replayed(call: ModelCall, quirks: Quirks) -> int:
     """The index from which on reasoning is replayed."""
     if quirks.replay_reasoning == "never":
         return len(call.items)
-    if call.request.reasoning.get("context") != "current_turn":
-        return 0
-    for index in range(len(call.items) - 1, -1, -1):
-        item = call.items[index]
-        if item.type == "message" and item.body["role"] == "user":
-            return index
-    return 0
+    return call.loop_start if call.request.reasoning.get("context") == "current_turn" else 0

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
-from antiphon.hub.items import JsonObject, has_type
+from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.bedrock.quirks import Quirks
 
@@ -98,7 +98,7 @@ def read_tools(call: ModelCall, quirks: Quirks) -> Toolbox:
     """
     not_applied: list[str] = []
     declared: list[_Declared] = []
-    for index, tool in enumerate(_tools_of(call)):
+    for index, tool in enumerate(call.tools):
         if tool["type"] in ("function", "custom", "namespace"):
             declared += _unfold(tool, f"tools[{index}]")
         else:
@@ -125,15 +125,6 @@ def wire_name_of(namespace: str | None, name: str, *, width: int = 2) -> str:
         return joined
     digest = sha256(joined.encode()).hexdigest()[:8]
     return f"{_NOT_IN_A_NAME.sub('_', joined)[: _MAX_NAME_CHARS - 9]}_{digest}"
-
-
-def _tools_of(call: ModelCall) -> Sequence[JsonObject]:
-    """Of two namesakes the later one: a request has one list of tools for all of its messages."""
-    if not has_type(call.items, "additional_tools"):
-        return call.request.tools
-    added = [tool for item in call.items if item.type == "additional_tools" for tool in item.body["tools"]]
-    tools = [*call.request.tools, *added]
-    return tuple({(tool["type"], tool.get("name", place)): tool for place, tool in enumerate(tools)}.values())
 
 
 def _leave_out(tool_type: str, path: str, quirks: Quirks) -> str:

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
-from antiphon.hub.items import JsonObject, has_type
+from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.gemini.quirks import Quirks
 from antiphon.providers.gemini.schema import openapi_schema
@@ -108,7 +108,7 @@ def read_tools(call: ModelCall, quirks: Quirks) -> Toolbox:
         UnsupportedParameter: A tool's type, or a field of it that changes what the model may do, has no words here.
         InvalidRequest: A function and a custom tool have the same name.
     """
-    tools = _tools_of(call)
+    tools = call.tools
     if not tools:
         return Toolbox()
     kinds = _sort(tools, quirks)
@@ -122,15 +122,6 @@ def read_tools(call: ModelCall, quirks: Quirks) -> Toolbox:
         hosted=tuple(kinds.hosted),
         not_applied=tuple(dict.fromkeys(kinds.not_applied)),
     )
-
-
-def _tools_of(call: ModelCall) -> Sequence[JsonObject]:
-    """A request has one list of tools, so what an item adds is there from the start; of two namesakes the later one."""
-    if not has_type(call.items, "additional_tools"):
-        return call.request.tools
-    added = [tool for item in call.items if item.type == "additional_tools" for tool in item.body["tools"]]
-    tools = [*call.request.tools, *added]
-    return tuple({(tool["type"], tool.get("name", place)): tool for place, tool in enumerate(tools)}.values())
 
 
 def _sort(tools: Sequence[JsonObject], quirks: Quirks) -> _Sorted:

@@ -32,7 +32,7 @@ from antiphon.providers.openai_chat.quirks import Quirks, read_quirks
 from antiphon.providers.openai_chat.reasoning import DIALECT
 from antiphon.providers.openai_chat.reply import decode_chunk, read_usage
 from antiphon.providers.openai_chat.tool_choice import allowed_names, offer_tools
-from antiphon.providers.openai_chat.tools import read_tools, tools_of, wraps_custom_tools
+from antiphon.providers.openai_chat.tools import read_tools, wraps_custom_tools
 from antiphon.providers.openai_chat.verbatim import encode_verbatim
 
 __all__ = ["OpenAIChat", "Quirks", "provider"]
@@ -62,7 +62,7 @@ class OpenAIChat:
             return _request(call, own.fields, own.not_applied, verbatim=True)
         quirks, handover = self._quirks, hand_over(call)
         call, request = handover.call, call.request
-        toolbox = read_tools(tools_of(call), quirks)
+        toolbox = read_tools(call.tools, quirks)
         settings = encode_settings(call, quirks)
         offer = offer_tools(toolbox, request, quirks)
         messages = encode_messages(call, quirks, toolbox)
@@ -77,7 +77,7 @@ class OpenAIChat:
         return _request(call, body, tuple(dict.fromkeys(not_applied)))
 
     def decoder(self, call: ModelCall, ids: IdFactory, family: Family) -> ChatReplyDecoder:
-        toolbox = read_tools(tools_of(call), self._quirks)
+        toolbox = read_tools(call.tools, self._quirks)
         return ChatReplyDecoder(
             ids,
             family,

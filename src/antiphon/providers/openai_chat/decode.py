@@ -131,6 +131,7 @@ class ChatReplyDecoder:
     def overhear(self, hear: Hear) -> None:
         """See :class:`antiphon.hub.upstream.Overheard`."""
         self._hear = hear
+        self._calls.keep_ids()
 
     @property
     def ended(self) -> bool:

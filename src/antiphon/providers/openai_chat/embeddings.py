@@ -1,14 +1,14 @@
 """
 Embeddings: ``POST /embeddings``, which OpenAI's API has beside both of its dialects for turns.
 
-Numbers are asked for; a server that answers base64 of 32-bit floats all the same is understood.
+The form that the client wants is asked for: base64 of 32-bit floats is a quarter of the bytes that numbers are, and
+is read and written in a fraction of the time. A server that answers in the other form all the same is understood.
 """
 
 from __future__ import annotations
 
 import binascii
 from array import array
-from base64 import b64decode
 from collections.abc import Collection, Sequence
 from sys import byteorder
 from typing import Annotated
@@ -48,7 +48,7 @@ def embedding_request(request: EmbeddingRequest, *, without: Collection[str] = (
     Args:
         without: Optional fields that the upstream does not take and that change no vector: ``user``.
     """
-    body: JsonObject = {"model": request.model, "input": request.inputs, "encoding_format": "float"}
+    body: JsonObject = {"model": request.model, "input": request.inputs, "encoding_format": request.encoding_format}
     optional = {"dimensions": request.dimensions, "user": request.user}
     given = {name: value for name, value in optional.items() if value is not None}
     body |= {name: value for name, value in given.items() if name not in without}
@@ -86,7 +86,7 @@ def _vector(given: list[float] | str) -> Sequence[float]:
     if not isinstance(given, str):
         return given
     try:
-        packed = b64decode(given, validate=True)
+        packed = binascii.a2b_base64(given, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise UpstreamBroken("An embedding of the upstream is neither numbers nor base64.") from error
     if len(packed) % _FLOAT_BYTES:

@@ -111,6 +111,12 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``chat_template_kwargs``.
     """
 
+    verbatim: bool = True
+    """
+    Whether a client that speaks this dialect may say what only the upstream knows: its request goes up as it came.
+    Where not, unknown fields are refused, as at an upstream of another dialect.
+    """
+
     rename: dict[str, str] = msgspec.field(default_factory=dict)
     """
     The upstream's own names of body fields. Of two that have the same one there, the first in this list is sent, and

@@ -9,7 +9,7 @@ calls in the API's form, one after the other. A custom tool that went up wrapped
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,6 +20,10 @@ from antiphon.providers.openai_chat.reply import Function, ToolCall
 from antiphon.streams.assembler import Assembler
 
 __all__ = ["ToolCalls"]
+
+
+# The API's limit of a call_id.
+_LONGEST_ID: Final = 64
 
 
 class _Wrapped(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,6 +89,12 @@ class ToolCalls:
         self._by_id: dict[str, _Call] = {}
         self._last: _Call | None = None
         self._waiting: list[_Call] = []
+        self._keeps_ids = False
+        self._ids: set[str] = set()
+
+    def keep_ids(self) -> None:
+        """Let calls be called as the upstream does, for a client who is shown that. To be said before any piece."""
+        self._keeps_ids = True
 
     def feed(self, piece: ToolCall, private: Private | None) -> None:
         """
@@ -179,7 +189,15 @@ class ToolCalls:
     def _open(self, call: _Call) -> None:
         namespace, own_name = self._namespaces.get(call.name, (None, call.name))
         begin = self._assembler.open_function_call if call.kind == "function" else self._assembler.open_custom_call
-        begin(call.key, own_name, namespace=namespace, private=call.private)
+        begin(call.key, own_name, call_id=self._kept_id(call), namespace=namespace, private=call.private)
+
+    def _kept_id(self, call: _Call) -> str | None:
+        """The upstream's id of a call, if it is one that a client could name the call by."""
+        call_id = call.id
+        if not self._keeps_ids or not call_id or len(call_id) > _LONGEST_ID or call_id in self._ids:
+            return None
+        self._ids.add(call_id)
+        return call_id
 
     def _add(self, call: _Call, value: str) -> None:
         if call.kind is None or call.waits:

@@ -16,11 +16,10 @@ from typing import Literal
 import msgspec
 
 from antiphon.hub.errors import InvalidRequest, UnsupportedParameter
-from antiphon.hub.items import JsonObject, has_type
-from antiphon.hub.turn import ModelCall
+from antiphon.hub.items import JsonObject
 from antiphon.providers.openai_chat.quirks import Quirks
 
-__all__ = ["Tool", "Toolbox", "flat_name", "read_tools", "tools_of", "wraps_custom_tools"]
+__all__ = ["Tool", "Toolbox", "flat_name", "read_tools", "wraps_custom_tools"]
 
 ToolKind = Literal["function", "custom"]
 
@@ -99,19 +98,6 @@ class _Declared(msgspec.Struct, frozen=True, kw_only=True):
 def wraps_custom_tools(quirks: Quirks) -> bool:
     """Whether custom tools travel as functions."""
     return quirks.custom_tools == "function"
-
-
-def tools_of(call: ModelCall) -> Sequence[JsonObject]:
-    """
-    The tools of a call: the request's, then those that items of the context add, the later one of two namesakes.
-
-    A chat request has one list of tools for all of its messages, so what an item adds is there from the start.
-    """
-    if not has_type(call.items, "additional_tools"):
-        return call.request.tools
-    added = [tool for item in call.items if item.type == "additional_tools" for tool in item.body["tools"]]
-    tools = [*call.request.tools, *added]
-    return tuple({(tool["type"], tool.get("name", place)): tool for place, tool in enumerate(tools)}.values())
 
 
 def read_tools(tools: Sequence[JsonObject], quirks: Quirks) -> Toolbox:

@@ -38,7 +38,7 @@ def encode_verbatim(call: ModelCall, quirks: Quirks) -> Fitted | None:
         UnsupportedParameter: A field is among :attr:`Quirks.refuse`.
     """
     given = call.verbatim
-    if given is None or any(needs(given, quirks) for needs in _OTHER_WORDS):
+    if given is None or not quirks.verbatim or any(needs(given, quirks) for needs in _OTHER_WORDS):
         return None
     fields = {name: value for name, value in given.items() if name not in _OURS}
     fields |= {"model": call.model, "messages": _messages(given["messages"], quirks)}
@@ -50,8 +50,13 @@ def encode_verbatim(call: ModelCall, quirks: Quirks) -> Fitted | None:
     if not call.stream or not quirks.stream_usage:
         fields.pop("stream_options", None)
     else:
-        fields["stream_options"] = {**(given.get("stream_options") or {}), "include_usage": True}
+        fields["stream_options"] = {**_stream_options(given), "include_usage": True}
     return fit_fields(fields, quirks)
+
+
+def _stream_options(body: JsonObject) -> JsonObject:
+    """Without the padding, which is added or taken away here, and which hardly any server but OpenAI's knows."""
+    return {name: value for name, value in (body.get("stream_options") or {}).items() if name != "include_obfuscation"}
 
 
 def _messages(messages: list[JsonObject], quirks: Quirks) -> list[JsonObject]:

@@ -14,7 +14,9 @@ from typing import ClassVar
 
 import msgspec
 
+from antiphon.hub.errors import UnsupportedParameter
 from antiphon.hub.items import CALL_TYPES, Item, JsonObject
+from antiphon.hub.spot import Spot
 from antiphon.hub.turn import ModelCall
 from antiphon.providers.openai_responses.ids import HOSTED_TYPES, KEPT_ID_TYPES, wire_id
 from antiphon.providers.openai_responses.quirks import Quirks
@@ -155,8 +157,10 @@ class _Context:
         return {"id": body["call_id"], **{name: body[name] for name in body if name not in ("id", "call_id")}}
 
     def _write_tools(self, item: Item, index: int) -> JsonObject | None:
-        place = index - self._call.input_start
-        offered = encode_tools(item.body["tools"], f"input[{max(place, 0)}].tools", self._quirks)
+        try:
+            offered = encode_tools(item.body["tools"], "tools", self._quirks)
+        except UnsupportedParameter as error:
+            raise Spot(item, index, self._call.input_start).refuse(error.message, error.param or "") from error
         self.not_applied += offered.not_applied
         return {**self._bare(item), **offered.fields} if offered.fields["tools"] else None
 

@@ -82,6 +82,9 @@ class OpenItem:
         body: The same under the names that things have here.
         output_index: Its place in the output.
         say: Takes the events.
+
+    Raises:
+        UpstreamBroken: It is a call without a name. Clients are told of whom is called as soon as a call begins.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class OpenItem:
         self._summary: list[JsonObject] = []
         self._pieces: list[str] = []
         self._value: str | None = None
+        if self.type in _VALUES:
+            _name_of(body)
         say(OutputItemAdded(output_index, added_body(body)))
 
     # Parts.
@@ -213,9 +218,7 @@ class OpenItem:
 
     def _close_call(self, done: JsonObject) -> None:
         field = _VALUES[self.type]
-        name = done.get("name")
-        if not isinstance(name, str) or not name:
-            raise UpstreamBroken("The upstream sent a tool call without a name.")
+        name = _name_of(done)
         value = done.get(field)
         if isinstance(value, dict):
             done[field] = orjson.dumps(value).decode()  # what some servers make of a model's own form of calls
@@ -295,6 +298,13 @@ class OpenItem:
         closed = self._summary if kind == "summary_text" else self._content
         field = field_of_part(kind) or ""
         return bool(closed) and closed[-1]["type"] == kind and closed[-1].get(field) == text
+
+
+def _name_of(call: JsonObject) -> str:
+    name = call.get("name")
+    if not isinstance(name, str) or not name:
+        raise UpstreamBroken("The upstream sent a tool call without a name.")
+    return name
 
 
 def _parts(value: object, kind: str) -> list[JsonObject]:

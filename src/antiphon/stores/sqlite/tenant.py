@@ -98,9 +98,17 @@ class SQLiteTenantStore(TenantLibrary, TenantVault, TenantAudit):
         return await self._write(lambda writing: writing.commit(turn, audit=audit))
 
     async def update_response(
-        self, response_id: str, payload: bytes, terms: Sequence[bytes] = (), *, instead_of: bytes
+        self,
+        response_id: str,
+        payload: bytes,
+        terms: Sequence[bytes] = (),
+        *,
+        instead_of: bytes,
+        audit: AuditAppend | None = None,
     ) -> bool:
-        return await self._write(lambda writing: writing.update_response(response_id, payload, terms, instead_of))
+        return await self._write(
+            lambda writing: writing.update_response(response_id, payload, terms, instead_of=instead_of, audit=audit)
+        )
 
     async def delete_response(
         self, response_id: str, *, cascade: bool = False, dry_run: bool = False

@@ -163,13 +163,23 @@ class Writing:
         self._connection.execute("RELEASE rehearsal")
         return receipt
 
-    def update_response(self, response_id: str, payload: bytes, terms: Sequence[bytes], instead_of: bytes) -> bool:
+    def update_response(
+        self,
+        response_id: str,
+        payload: bytes,
+        terms: Sequence[bytes],
+        *,
+        instead_of: bytes,
+        audit: AuditAppend | None,
+    ) -> bool:
         """See :meth:`antiphon.sessions.store.TenantStore.update_response`."""
         row = self._one(queries.UPDATE_RESPONSE, response_id, payload, instead_of, self._now_s)
         if row is None:
             return False
         drop_terms(self._connection, self._tenant, "response", response_id)
         self._add_terms("response", response_id, row[0], terms)
+        if audit is not None:
+            append_entries(self._connection, self._tenant, audit.entries, audit.link)
         return True
 
     def delete_response(self, response_id: str) -> bool:
