@@ -29,6 +29,7 @@ from antiphon.providers.anthropic.reply import (
 )
 from antiphon.providers.anthropic.tools import Origin
 from antiphon.streams.assembler import Assembler
+from antiphon.streams.stream_decoder import StreamDecoder
 
 __all__ = ["MessageDecoder"]
 
@@ -51,7 +52,7 @@ _SERVICE_TIERS = {"standard": "default", "priority": "priority"}
 _SHOWN_CHARS = 64
 
 
-class MessageDecoder:
+class MessageDecoder(StreamDecoder):
     """
     The :class:`~antiphon.hub.upstream.ReplyDecoder` of the Messages API.
 
@@ -74,6 +75,7 @@ class MessageDecoder:
         allowed: frozenset[str] | None = None,
         frames: Frames | None = None,
     ) -> None:
+        super().__init__()
         self._account = account
         self._frames = frames or SseFrames()
         self._assembler = Assembler(ids, family)
@@ -84,18 +86,11 @@ class MessageDecoder:
         self._usage: TokenUsage | None = None
         self._has_counted = False  # a stream begins with a count of output that stands for nothing
         self._model: str | None = None
-        self._ended = False
-        self._failure: UpstreamError | None = None
         self._hear: Hear | None = None
 
     def overhear(self, hear: Hear) -> None:
         """See :class:`antiphon.hub.upstream.Overheard`."""
         self._hear = hear
-
-    @property
-    def ended(self) -> bool:
-        """Whether the reply's end, or a fault, was seen; whatever follows is ignored."""
-        return self._ended
 
     @property
     def usage(self) -> Usage | None:
@@ -105,30 +100,16 @@ class MessageDecoder:
         counted = self._usage.counted()
         return counted if self._has_counted else msgspec.structs.replace(counted, output_tokens=0)
 
-    def feed(self, block: bytes) -> Sequence[ReplyEvent]:
-        if self._ended:
-            return ()
-        try:
-            for data in self._frames.feed(block):
-                if self._take(data):
-                    break
-        except UpstreamError as error:
-            self._ended = True
-            self._failure = error
-            # What came before it in the same block is still said; finish() raises it then.
-            events = self._blocks.take()
-            if not events:
-                raise
-            return events
-        return self._blocks.take()
+    def _read(self, block: bytes) -> None:
+        for data in self._frames.feed(block):
+            if self._take(data):
+                break
 
-    def finish(self) -> Sequence[ReplyEvent]:
-        if self._failure is not None:
-            raise self._failure
-        if self._ended:
-            return ()
+    def _read_end(self) -> None:
         if not any(self._take(data) for data in self._frames.finish()):
             raise UpstreamBroken(f"The stream of upstream '{self._account}' ended without its 'message_stop'.")
+
+    def _made(self) -> Sequence[ReplyEvent]:
         return self._blocks.take()
 
     def whole(self, body: bytes) -> Sequence[ReplyEvent]:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from antiphon.hub.errors import UpstreamBroken, UpstreamError
+from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.redaction import clean_text
 from antiphon.hub.upstream import ReplyEvent
@@ -37,6 +37,7 @@ from antiphon.providers.bedrock.reply import (
 from antiphon.providers.bedrock.tools import Tool
 from antiphon.streams.assembler import Assembler
 from antiphon.streams.aws_event_stream import DEFAULT_MAX_MESSAGE_BYTES, EventStreamMessage, EventStreamParser
+from antiphon.streams.stream_decoder import StreamDecoder
 
 __all__ = ["ConverseReplyDecoder"]
 
@@ -83,7 +84,7 @@ class _Call:
         self.pieces: list[str] = []  # of a custom tool's arguments, which are read when they are whole
 
 
-class ConverseReplyDecoder:
+class ConverseReplyDecoder(StreamDecoder):
     """
     The :class:`~antiphon.hub.upstream.ReplyDecoder` of Converse.
 
@@ -106,6 +107,7 @@ class ConverseReplyDecoder:
         allowed_tools: frozenset[str] | None = None,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> None:
+        super().__init__()
         self._account = account
         self._tools = tools
         self._allowed = allowed_tools
@@ -118,41 +120,20 @@ class ConverseReplyDecoder:
         self._usage: TokenUsage | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
-        self._ended = False
-        self._failure: UpstreamError | None = None
 
-    @property
-    def ended(self) -> bool:
-        """Whether the reply's end was seen; whatever follows is ignored."""
-        return self._ended
+    def _read(self, block: bytes) -> None:
+        for message in self._frames.feed(block):
+            self._take_message(message)
+            if self._ended:
+                break
 
-    def feed(self, block: bytes) -> Sequence[ReplyEvent]:
-        if self._ended:
-            return ()
-        try:
-            for message in self._frames.feed(block):
-                self._take_message(message)
-                if self.ended:
-                    break
-        except UpstreamError as error:
-            # What came before it in the same block is still said; finish() raises it then.
-            events = self._assembler.take()
-            if not events:
-                raise
-            self._failure = error
-            self._ended = True
-            return events
-        return self._assembler.take()
-
-    def finish(self) -> Sequence[ReplyEvent]:
-        if self._failure is not None:
-            raise self._failure
-        if self._ended:
-            return ()
+    def _read_end(self) -> None:
         self._frames.finish()
         if self._stop_reason is None:
             raise UpstreamBroken(f"The stream of upstream '{self._account}' ended without its 'messageStop'.")
         self._end()
+
+    def _made(self) -> Sequence[ReplyEvent]:
         return self._assembler.take()
 
     def whole(self, body: bytes) -> Sequence[ReplyEvent]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from antiphon.hub.errors import UpstreamBroken, UpstreamError
+from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.redaction import clean_text
@@ -43,6 +43,7 @@ from antiphon.providers.gemini.signatures import SignedText, private_call, priva
 from antiphon.providers.gemini.tools import Tool
 from antiphon.streams.assembler import Assembler
 from antiphon.streams.sse import DEFAULT_MAX_EVENT_BYTES
+from antiphon.streams.stream_decoder import StreamDecoder
 
 __all__ = ["GeminiReplyDecoder"]
 
@@ -55,7 +56,7 @@ _MEDIA = {
 }
 
 
-class GeminiReplyDecoder:
+class GeminiReplyDecoder(StreamDecoder):
     """
     The :class:`~antiphon.hub.upstream.ReplyDecoder` of Gemini.
 
@@ -78,6 +79,7 @@ class GeminiReplyDecoder:
         allowed_tools: frozenset[str] | None = None,
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
+        super().__init__()
         self._account = account
         self._tools = tools
         self._allowed = allowed_tools
@@ -93,43 +95,22 @@ class GeminiReplyDecoder:
         self._outcome: Outcome | None = None
         self._counts: TokenCounts | None = None
         self._model: str | None = None
-        self._ended = False
-        self._failure: UpstreamError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether a fault, or the end of the connection, was seen; whatever follows is ignored."""
-        return self._ended
 
     @property
     def usage(self) -> Usage | None:
         """What was counted so far: every chunk says it anew."""
         return None if self._counts is None else read_usage(self._counts)
 
-    def feed(self, block: bytes) -> Sequence[ReplyEvent]:
-        if self._ended:
-            return ()
-        try:
-            for data in self._frames.feed(block):
-                self._take(data)
-        except UpstreamError as error:
-            # What came before it in the same block is still said; finish() raises it then.
-            events = self._assembler.take()
-            if not events:
-                raise
-            self._failure = error
-            self._ended = True
-            return events
-        return self._assembler.take()
+    def _read(self, block: bytes) -> None:
+        for data in self._frames.feed(block):
+            self._take(data)
 
-    def finish(self) -> Sequence[ReplyEvent]:
-        if self._failure is not None:
-            raise self._failure
-        if self._ended:
-            return ()
+    def _read_end(self) -> None:
         for data in self._frames.finish():
             self._take(data)
         self._end()
+
+    def _made(self) -> Sequence[ReplyEvent]:
         return self._assembler.take()
 
     def whole(self, body: bytes) -> Sequence[ReplyEvent]:

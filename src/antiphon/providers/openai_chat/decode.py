@@ -41,6 +41,7 @@ from antiphon.providers.openai_chat.stream_error import translate_stream_error
 from antiphon.providers.openai_chat.tool_calls import ToolCalls
 from antiphon.streams.assembler import Assembler
 from antiphon.streams.sse import DEFAULT_MAX_EVENT_BYTES, SseParser
+from antiphon.streams.stream_decoder import StreamDecoder
 
 __all__ = ["ChatReplyDecoder"]
 
@@ -81,7 +82,7 @@ _TEXT_REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 _NO_NAMESPACES: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
-class ChatReplyDecoder:
+class ChatReplyDecoder(StreamDecoder):
     """
     The :class:`~antiphon.hub.upstream.ReplyDecoder` of chat completions.
 
@@ -110,6 +111,7 @@ class ChatReplyDecoder:
         stream_end: Literal["done", "finish_reason"] = "done",
         max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
+        super().__init__()
         self._account = account
         self._stream_end = stream_end
         self._stop = stop
@@ -124,8 +126,6 @@ class ChatReplyDecoder:
         self._usage: TokenUsage | None = None
         self._model: str | None = None
         self._service_tier: str | None = None
-        self._ended = False
-        self._failure: UpstreamError | None = None
         self._hear: Hear | None = None
 
     def overhear(self, hear: Hear) -> None:
@@ -134,46 +134,25 @@ class ChatReplyDecoder:
         self._calls.keep_ids()
 
     @property
-    def ended(self) -> bool:
-        """Whether the reply's end was seen; whatever follows is ignored."""
-        return self._ended
-
-    @property
     def usage(self) -> Usage | None:
         """See :class:`antiphon.hub.upstream.Metered`. Some servers count in every chunk; most only in the last one."""
         return None if self._usage is None else read_usage(self._usage)
 
-    def feed(self, block: bytes) -> Sequence[ReplyEvent]:
-        if self._ended:
-            return ()
-        try:
-            for name, data in self._sse.feed(block):
-                if name == "message" and data[:1] == b"{":
-                    chunk = decode_chunk(data)
-                    text = self._plain_text(chunk)
-                    if text is not None:
-                        self._assembler.text(text)
-                        if self._hear is not None:
-                            self._hear(data, ends=self._outcome is not None)
-                    else:
-                        self._take(chunk, data)
-                elif self._take_mark(name, data):
-                    break
-        except UpstreamError as error:
-            # What came before it in the same block is still said; finish() raises it then.
-            events = self._assembler.take()
-            if not events:
-                raise
-            self._failure = error
-            self._ended = True
-            return events
-        return self._assembler.take()
+    def _read(self, block: bytes) -> None:
+        for name, data in self._sse.feed(block):
+            if name == "message" and data[:1] == b"{":
+                chunk = decode_chunk(data)
+                text = self._plain_text(chunk)
+                if text is not None:
+                    self._assembler.text(text)
+                    if self._hear is not None:
+                        self._hear(data, ends=self._outcome is not None)
+                else:
+                    self._take(chunk, data)
+            elif self._take_mark(name, data):
+                break
 
-    def finish(self) -> Sequence[ReplyEvent]:
-        if self._failure is not None:
-            raise self._failure
-        if self._ended:
-            return ()
+    def _read_end(self) -> None:
         # Some proxies drop the blank line after the last event.
         for name, data in self._sse.pending():
             if name == "message" and data[:1] == b"{" and self._stream_end == "finish_reason":
@@ -184,6 +163,8 @@ class ChatReplyDecoder:
             if self._stream_end == "done":
                 raise UpstreamBroken(f"The stream of upstream '{self._account}' ended without its 'data: [DONE]'.")
             self._end()
+
+    def _made(self) -> Sequence[ReplyEvent]:
         return self._assembler.take()
 
     def whole(self, body: bytes) -> Sequence[ReplyEvent]:

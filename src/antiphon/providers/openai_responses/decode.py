@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from antiphon.hub.errors import UpstreamBroken, UpstreamError
+from antiphon.hub.errors import UpstreamBroken
 from antiphon.hub.ids import Family, IdFactory
 from antiphon.hub.items import JsonObject
 from antiphon.hub.turn import ModelCall
@@ -22,6 +22,7 @@ from antiphon.providers.openai_responses.reply import read_end, read_output, rea
 from antiphon.providers.openai_responses.reply_items import ReplyItems
 from antiphon.providers.openai_responses.stream_error import translate_stream_error
 from antiphon.streams.sse import DEFAULT_MAX_EVENT_BYTES, SseParser
+from antiphon.streams.stream_decoder import StreamDecoder
 
 __all__ = ["ResponsesReplyDecoder"]
 
@@ -37,7 +38,7 @@ _TERMINAL: Final = {
 _ERRORS: Final = frozenset({"error", "response.error"})
 
 
-class ResponsesReplyDecoder:
+class ResponsesReplyDecoder(StreamDecoder):
     """
     The :class:`~antiphon.hub.upstream.ReplyDecoder` of the Responses API.
 
@@ -51,62 +52,37 @@ class ResponsesReplyDecoder:
     def __init__(
         self, ids: IdFactory, family: Family, call: ModelCall, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
     ) -> None:
+        super().__init__()
         self._account = call.account
         self._sse = SseParser(max_event_bytes=max_event_bytes)
         self._items = ReplyItems(ids, family, call)
         self._end: list[ReplyEvent] = []
         self._usage: Usage | None = None
-        self._ended = False
-        self._failure: UpstreamError | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the reply's end was seen; whatever follows is ignored."""
-        return self._ended
 
     @property
     def usage(self) -> Usage | None:
         """See :class:`antiphon.hub.upstream.Metered`. Counts come at the end, also at that of a reply that failed."""
         return self._usage
 
-    def feed(self, block: bytes) -> Sequence[ReplyEvent]:
-        if self._ended:
-            return ()
-        try:
-            for name, data in self._sse.feed(block):
-                self._take(name, data)
-                if self.ended:
-                    break
-        except UpstreamError as error:
-            # What came before it in the same block is still said; finish() raises it then.
-            events = self._items.take()
-            if not events:
-                raise
-            self._failure = error
-            self._ended = True
-            return events
-        return self._taken()
-
-    def finish(self) -> Sequence[ReplyEvent]:
-        if self._failure is not None:
-            raise self._failure
-        if not self._ended:
-            self._take_pending()
-        return self._taken()
+    def _read(self, block: bytes) -> None:
+        for name, data in self._sse.feed(block):
+            self._take(name, data)
+            if self._ended:
+                break
 
     def whole(self, body: bytes) -> Sequence[ReplyEvent]:
         response = self._object(body)
         if response.get("error") and response.get("status") != "failed":
             raise translate_stream_error(response["error"], upstream=self._account)
         self._finish_with(response, None)
-        return self._taken()
+        return self._made()
 
-    def _taken(self) -> list[ReplyEvent]:
+    def _made(self) -> list[ReplyEvent]:
         events = [*self._items.take(), *self._end]
         self._end = []
         return events
 
-    def _take_pending(self) -> None:
+    def _read_end(self) -> None:
         """What follows the last blank line: some proxies drop the one after the last event."""
         for name, data in self._sse.pending():
             if data.rstrip().endswith(b"}"):
