@@ -7,11 +7,11 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from tests.support.scripted_upstream import MODEL, ScriptedUpstream, delta, http_stream, text_stream
 
 from antiphon import Gateway, upstream
 from antiphon.engine.turn import Turn
 from antiphon.hub.errors import AntiphonError
+from tests.support.scripted_upstream import MODEL, ScriptedUpstream, delta, http_stream, text_stream
 
 
 @pytest.fixture
