@@ -154,6 +154,9 @@ __all__ = [
     "UpstreamUnreachable",
 ]
 
+# Clients choose names of models, of any length.
+_SHOWN_NAME_CHARS = 200
+
 
 class ClientError(AntiphonError):
     """The caller has to change the request."""
@@ -343,7 +346,7 @@ class ModelNotFound(NotFound):
     default_code = "model_not_found"
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"The model `{model}` does not exist or you do not have access to it.")
+        super().__init__(f"The model `{model[:_SHOWN_NAME_CHARS]}` does not exist or you do not have access to it.")
 
 
 class MethodNotAllowed(ClientError):
