@@ -35,6 +35,7 @@ from antiphon.hub.errors import (
     TooManyRequests,
     UnsupportedMediaType,
 )
+from antiphon.hub.format import ErrorForm
 from antiphon.hub.items import JsonObject
 from antiphon.server.headers import ANSWER_HEADERS, OF_EVERY_ANSWER, REQUEST_HEADERS
 from antiphon.server.routes import PUBLIC, Route
@@ -206,8 +207,8 @@ def _request_header(name: str) -> JsonObject:
     return {"name": name, "in": "header", "description": REQUEST_HEADERS[name], "schema": {"type": "string"}}
 
 
-def _answer_headers(route: Route, *names: str) -> JsonObject:
-    of_form = () if route.error_form is None or route.error_form.id_header is None else (route.error_form.id_header,)
+def _answer_headers(form: ErrorForm | None, *names: str) -> JsonObject:
+    of_form = () if form is None or form.id_header is None else (form.id_header,)
     return {
         name: {"description": ANSWER_HEADERS[name], "schema": {"type": "string"}}
         for name in (*OF_EVERY_ANSWER, *of_form, *names)
@@ -244,23 +245,34 @@ def _success(route: Route) -> JsonObject:
     if route.events is not None:
         content["text/event-stream"] = {"schema": _reference(route.events)}
     headers = (*route.answer_headers, *(("idempotent-replayed",) if route.idempotent else ()))
-    return {"description": "It succeeded.", "headers": _answer_headers(route, *headers), "content": content}
+    return {"description": "It succeeded.", "headers": _answer_headers(route.error_form, *headers), "content": content}
 
 
 def _failures(route: Route) -> JsonObject:
+    errors = tuple(dict.fromkeys(_errors(route)))
+    return _usual_failures(errors) if route.error_form is None else _told_failures(errors, route.error_form)
+
+
+@cache
+def _usual_failures(errors: tuple[type[AntiphonError], ...]) -> JsonObject:
+    """In OpenAI's form; most operations fail in the same few ways. Not to be changed."""
+    return _told_failures(errors, None)
+
+
+def _told_failures(errors: Iterable[type[AntiphonError]], form: ErrorForm | None) -> JsonObject:
     """One answer for each status, which lists the errors that have it."""
     by_status: dict[int, list[type[AntiphonError]]] = {}
-    for error in dict.fromkeys(_errors(route)):
-        by_status.setdefault(_status(route, error), []).append(error)
-    schema = "Error" if route.error_form is None else route.error_form.error_schema
+    for error in errors:
+        by_status.setdefault(_status(form, error), []).append(error)
+    schema = "Error" if form is None else form.error_schema
     return {
         str(status): {
-            "description": " ".join(_first_sentences(error) for error in errors),
-            "headers": _answer_headers(route, *(_OF_ERRORS if any(error.retryable for error in errors) else ())),
+            "description": " ".join(_first_sentences(error) for error in alike),
+            "headers": _answer_headers(form, *(_OF_ERRORS if any(error.retryable for error in alike) else ())),
             "content": {"application/json": {"schema": _reference(schema)}},
-            "x-antiphon-errors": [_error(route, error) for error in errors],
+            "x-antiphon-errors": [_error(form, error) for error in alike],
         }
-        for status, errors in sorted(by_status.items())
+        for status, alike in sorted(by_status.items())
     }
 
 
@@ -272,12 +284,11 @@ def _errors(route: Route) -> Iterable[type[AntiphonError]]:
     return chain(_OF_EVERYBODY, of_credentials, of_bodies, route.errors, of_keys, of_state)
 
 
-def _status(route: Route, error: type[AntiphonError]) -> int:
-    return error.status if route.error_form is None else route.error_form.shown_status(error.status)
+def _status(form: ErrorForm | None, error: type[AntiphonError]) -> int:
+    return error.status if form is None else form.shown_status(error.status)
 
 
-def _error(route: Route, error: type[AntiphonError]) -> JsonObject:
-    form = route.error_form
+def _error(form: ErrorForm | None, error: type[AntiphonError]) -> JsonObject:
     return {
         "type": error.type if form is None else form.shown_type(error.type, error.status),
         "code": error.default_code,
