@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -19,15 +20,16 @@ LIST = UpstreamRequest(method="GET", path="/models")
 
 
 @pytest.mark.parametrize(
-    ("encoding", "bomb"),
+    ("encoding", "compress"),
     [
-        ("gzip", gzip.compress(bytes(128 * _MIB), 6)),
-        ("deflate", zlib.compress(bytes(128 * _MIB), 6)),
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
     ],
     ids=["gzip", "deflate"],
 )
-async def test_a_bomb_is_read_to_the_limit_and_no_further(encoding: str, bomb: bytes) -> None:
+async def test_a_bomb_is_read_to_the_limit_and_no_further(encoding: str, compress: Callable[[bytes], bytes]) -> None:
     """128 MiB in 128 KiB, of which one is allowed: the answer is broken, and the rest was never in memory."""
+    bomb = compress(bytes(128 * _MIB))
     async with serving(saying(reply(bomb, f"content-encoding: {encoding}"))) as server:
         transport = HttpTransport("mock", server.base_url)
         tracemalloc.start()

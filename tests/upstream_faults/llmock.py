@@ -66,6 +66,9 @@ class LLMock:
             child = await asyncio.create_subprocess_exec(
                 str(folder / "bin" / "llmock"),
                 *("serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"),
+                # As a model speaks. At once, its stream could be over before it hears that we have hung up, and it
+                # would say that we went on reading what was broken.
+                *("--stream-chunk-delay-ms", "20"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.fileno(),
                 stderr=output.fileno(),
