@@ -207,7 +207,7 @@ def test_a_route_with_empty_documentation_does_not_build(changes: dict[str, str]
 def test_a_route_of_an_unknown_name_stops_the_start(changes: dict[str, Any]) -> None:
     """A schema or a header that nobody describes is named before anything is served."""
     with pytest.raises(ValueError, match=r"Route GET /x: there is no .* '(Nothing|x-nothing)'"):
-        openapi_document([route(**changes)], THING)
+        Documentation([route(**changes)], THING)
 
 
 @pytest.mark.parametrize(
